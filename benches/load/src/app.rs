@@ -1,0 +1,81 @@
+//! The application under test, generated: a table to read and write, a class that reads it, a table to listen to.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+const CONFIG: &str =
+    "rest: true\ngraphqlSchema:\n  files: schema.graphql\njsResource:\n  files: resources/*.js\n";
+
+const SCHEMA: &str = "\
+type Item @table @export {
+  id: ID @primaryKey
+  name: String
+  price: Float
+  stock: Int
+}
+
+type Tick @table @export {
+  id: ID @primaryKey
+  n: Int
+  text: String
+}
+";
+
+const READER: &str = "\
+export class Reader extends Resource {
+  static loadAsInstance = false;
+
+  allowRead() {
+    return true;
+  }
+
+  get(target) {
+    return tables.Item.get(target.id);
+  }
+}
+";
+
+/// How many records of `Item` there are.
+pub(crate) const ITEMS: usize = 1000;
+
+pub(crate) fn write(directory: &Path) -> Result<()> {
+    std::fs::create_dir_all(directory.join("resources"))?;
+    std::fs::write(directory.join("config.yaml"), CONFIG)?;
+    std::fs::write(directory.join("schema.graphql"), SCHEMA)?;
+    std::fs::write(directory.join("resources/reader.js"), READER)?;
+    Ok(())
+}
+
+/// Ids and values of one width, so that every record is served with the same number of bytes.
+pub(crate) fn item(number: usize) -> (String, String) {
+    let id = format!("{number:06}");
+    let json = format!(
+        r#"{{"id":"{id}","name":"item number {id}","price":19.5,"stock":{}}}"#,
+        1000 + number
+    );
+    (id, json)
+}
+
+/// Bytes of a change of `Tick`, as JSON.
+pub(crate) const TICK: usize = 128;
+
+/// A change that carries its number; a few ids in turn, so that the table stays small.
+pub(crate) fn tick(number: usize) -> (String, String) {
+    let id = format!("{}", number % 8);
+    let head = format!(r#"{{"id":"{id}","n":{number},"text":""#);
+    let padding = "x".repeat(TICK - head.len() - 2);
+    (id, format!(r#"{head}{padding}"}}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tick_has_its_size() {
+        for number in [0, 9, 12_345_678] {
+            assert_eq!(tick(number).1.len(), TICK);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What is measured, in which order, against which targets. Rates that are compared are taken in turns, a round of
+//! one and a round of the other, and the median of the rounds' ratios is what counts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::app;
+use crate::fanout::{self, Pace};
+use crate::generator::{self, Stop};
+use crate::http1::{self, Exchange};
+use crate::process::{self, Server};
+use crate::report::{Report, Target, median};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The binary under test
+    #[arg(long, default_value = "bin/kora")]
+    kora: PathBuf,
+    /// The component whose start is timed
+    #[arg(long, default_value = "components/starter")]
+    starter: PathBuf,
+    /// The engine that the binary was built with, for the report
+    #[arg(long, default_value = "not told")]
+    engine: String,
+    /// Worker threads of each server
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Keep-alive connections of the generator
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Rounds of each side of a comparison
+    #[arg(long, default_value_t = 4)]
+    rounds: usize,
+    /// Seconds a round
+    #[arg(long, default_value_t = 2)]
+    seconds: u64,
+    /// WebSocket subscribers of the fan-out
+    #[arg(long, default_value_t = 1000)]
+    subscribers: usize,
+}
+
+impl Options {
+    fn round(&self) -> Stop {
+        Stop::After(Duration::from_secs(self.seconds))
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    allow_many_sockets(options.subscribers)?;
+    let scratch = tempfile::tempdir()?;
+    let app = scratch.path().join("bench-app");
+    app::write(&app)?;
+    let kora = Server::kora(&options.kora, &app, &scratch.path().join("data"), options.threads)?;
+    let mut report = Report::default();
+
+    let resident = kora.resident()? as f64 / 1048576.0;
+    report.add(
+        "memory, idle",
+        resident,
+        "MiB",
+        Target::Report,
+        format!("VmRSS, {} workers", options.threads),
+    );
+
+    fill(&kora, options)?;
+    reads(&kora, "GET a record", "/Item", 0.5, scratch.path(), options, &mut report)?;
+    reads(&kora, "GET a JS class", "/Reader", 0.25, scratch.path(), options, &mut report)?;
+    writes(&kora, options, &mut report)?;
+    fan_out(&kora, options, &mut report)?;
+    drop(kora);
+    start(options, &mut report)?;
+
+    println!("\n{}", report.table());
+    println!("{}", conditions(options));
+    Ok(())
+}
+
+/// A thousand subscribers are two thousand sockets; the children inherit the limit.
+fn allow_many_sockets(subscribers: usize) -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = subscribers as u64 + 512;
+    if limit.current.is_some_and(|current| current < wanted) {
+        ensure!(
+            limit.maximum.is_none_or(|maximum| maximum >= wanted),
+            "{subscribers} subscribers need {wanted} open files: raise `ulimit -Hn`"
+        );
+        limit.current = Some(wanted);
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    Ok(())
+}
+
+fn item_puts() -> Vec<Vec<u8>> {
+    (0..app::ITEMS)
+        .map(|number| {
+            let (id, json) = app::item(number);
+            http1::put(&format!("/Item/{id}"), &json)
+        })
+        .collect()
+}
+
+fn fill(kora: &Server, options: &Options) -> Result<()> {
+    let puts = item_puts();
+    generator::run(kora.address, options.connections, &puts, Stop::Requests(puts.len()))
+        .context("fill the table")?;
+    Ok(())
+}
+
+fn reads(
+    kora: &Server,
+    name: &str,
+    base: &str,
+    target: f64,
+    scratch: &Path,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let gets: Vec<_> = (0..app::ITEMS)
+        .map(|number| http1::get(&format!("{base}/{}", app::item(number).0)))
+        .collect();
+    let (response, bytes) = Exchange::connect(kora.address)?.send(&gets[0])?;
+    ensure!(response.is_success(), "{name}: {}", String::from_utf8_lossy(&bytes));
+    let recorded = scratch.join("recorded-response");
+    std::fs::write(&recorded, &bytes)?;
+    let bare = Server::bare(&recorded, options.threads)?;
+
+    let load =
+        |address: SocketAddr, stop| generator::run(address, options.connections, &gets, stop);
+    let warm_up = Stop::After(Duration::from_secs(1));
+    load(kora.address, warm_up)?;
+    load(bare.address, warm_up)?;
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        let own = load(kora.address, options.round())?.rate();
+        let bare = load(bare.address, options.round())?.rate();
+        ratios.push(own / bare);
+        ours.push(own);
+        theirs.push(bare);
+    }
+    let detail = format!(
+        "{:.0}/s against {:.0}/s of bare hyper; {} B a response",
+        median(ours),
+        median(theirs),
+        bytes.len()
+    );
+    report.add(format!("{name} / bare"), median(ratios), "x", Target::AtLeast(target), detail);
+    Ok(())
+}
+
+fn writes(kora: &Server, options: &Options, report: &mut Report) -> Result<()> {
+    let puts = item_puts();
+    let (mut alone, mut together, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        let one = generator::run(kora.address, 1, &puts, options.round())?.rate();
+        let many =
+            generator::run(kora.address, options.connections, &puts, options.round())?.rate();
+        ratios.push(many / one);
+        alone.push(one);
+        together.push(many);
+    }
+    let detail = format!("{:.0}/s against {:.0}/s", median(together), median(alone));
+    let name = format!("durable PUT, {} connections / 1", options.connections);
+    report.add(name, median(ratios), "x", Target::AtLeast(8.0), detail);
+    Ok(())
+}
+
+fn fan_out(kora: &Server, options: &Options, report: &mut Report) -> Result<()> {
+    let duration = Duration::from_secs(options.seconds * 3);
+    let paces = [
+        ("fan-out, 10 changes/s", Pace::Steady(Duration::from_millis(100))),
+        ("fan-out, flooded", Pace::Flood { writers: 4 }),
+    ];
+    let mut first = 0;
+    for (name, pace) in paces {
+        let run = fanout::run(kora.address, options.subscribers, first, pace, duration)?;
+        first += run.changes;
+        let detail = format!(
+            "{} of {} arrived; {} subscribers cut off",
+            run.delivered,
+            run.changes * options.subscribers,
+            run.cut_off
+        );
+        report.add(
+            format!("{name}: delivered"),
+            run.delivered_per_second,
+            "msg/s",
+            Target::Report,
+            detail,
+        );
+        let detail = format!("p50 {:.2} ms", run.p50 as f64 / 1000.0);
+        report.add(
+            format!("{name}: p99 commit to arrival"),
+            run.p99 as f64 / 1000.0,
+            "ms",
+            Target::Report,
+            detail,
+        );
+    }
+    Ok(())
+}
+
+fn start(options: &Options, report: &mut Report) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let time =
+            process::start_to_first_answer(&options.kora, &options.starter, options.threads)?;
+        times.push(time.as_secs_f64());
+    }
+    report.add(
+        "starter, start to first answer",
+        median(times),
+        "s",
+        Target::Below(1.0),
+        "median of 5, GET /Greeting",
+    );
+    Ok(())
+}
+
+fn conditions(options: &Options) -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "{cores} cores, shared by server and generator; engine {}; {} worker threads; {} keep-alive connections; \
+         {} rounds of {} s each side in turns, medians; durability full (fsync before the answer); \
+         {} subscribers of one table, {}-byte changes",
+        options.engine,
+        options.threads,
+        options.connections,
+        options.rounds,
+        options.seconds,
+        options.subscribers,
+        app::TICK,
+    )
+}

@@ -1,0 +1,80 @@
+//! A JavaScript class as a [`Resource`]: what transports see of it.
+
+use std::sync::{Arc, Weak};
+
+use kora_resource::schema::TableSchema;
+use kora_resource::{
+    Call, Connect, Error, Outgoing, Reply, Resource, ResourceFuture, VerbSet,
+};
+use kora_store::Table;
+use tokio::sync::oneshot;
+
+use crate::exports::ExportedClass;
+use crate::generation::Generation;
+use crate::worker::Job;
+
+/// One exported class of one generation.
+pub(crate) struct ClassResource {
+    /// Weak, since the generation owns its exports; a call keeps it alive while it runs.
+    generation: Weak<Generation>,
+    export: usize,
+    name: String,
+    verbs: VerbSet,
+    table: Option<Arc<Table>>,
+}
+
+impl ClassResource {
+    pub(crate) fn new(
+        generation: Weak<Generation>,
+        export: usize,
+        class: &ExportedClass,
+        table: Option<Arc<Table>>,
+    ) -> ClassResource {
+        ClassResource { generation, export, name: class.name.clone(), verbs: class.verbs(), table }
+    }
+
+    fn generation(&self) -> Result<Arc<Generation>, Error> {
+        self.generation
+            .upgrade()
+            .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))
+    }
+}
+
+/// The worker ended before it answered.
+fn unanswered() -> Error {
+    Error::unavailable("the component's worker ended before it answered, try again")
+}
+
+impl Resource for ClassResource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn verbs(&self) -> VerbSet {
+        self.verbs
+    }
+
+    fn schema(&self) -> Option<Arc<TableSchema>> {
+        self.table.as_ref().map(|table| table.schema())
+    }
+
+    fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {
+        Box::pin(async move {
+            let generation = self.generation()?;
+            let (answer, answered) = oneshot::channel();
+            let job = Job::Call { export: self.export, call, answer };
+            let _in_flight = generation.submit(job)?;
+            answered.await.map_err(|_| unanswered())?
+        })
+    }
+
+    fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
+        Box::pin(async move {
+            let generation = self.generation()?;
+            let (answer, answered) = oneshot::channel();
+            let job = Job::Connect { export: self.export, connect, answer };
+            let _in_flight = generation.submit(job)?;
+            answered.await.map_err(|_| unanswered())?
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! The extension `kora`: all ops, and the TypeScript of the host module.
+
+use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
+use deno_error::JsErrorBox;
+
+use crate::ops::{calls, host, sockets, tables, transactions};
+
+deno_core::extension!(
+    kora,
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
+    ops = [
+        calls::op_kora_request,
+        calls::op_kora_reply,
+        calls::op_kora_reply_items,
+        calls::op_kora_reply_search,
+        calls::op_kora_fail,
+        host::op_kora_item,
+        host::op_kora_item_room,
+        host::op_kora_items_end,
+        host::op_kora_exports,
+        host::op_kora_host,
+        host::op_kora_console,
+        host::op_kora_log,
+        transactions::op_kora_begin,
+        transactions::op_kora_abort,
+        transactions::op_kora_has_writes,
+        transactions::op_kora_commit,
+        tables::op_kora_tables,
+        tables::op_kora_get,
+        tables::op_kora_write,
+        tables::op_kora_delete,
+        tables::op_kora_search,
+        tables::op_kora_rows,
+        tables::op_kora_search_close,
+        tables::op_kora_parse_target,
+        sockets::op_kora_subscribe,
+        sockets::op_kora_events,
+        sockets::op_kora_unsubscribe,
+        sockets::op_kora_accept,
+        sockets::op_kora_send,
+        sockets::op_kora_writable,
+        sockets::op_kora_closed,
+        sockets::op_kora_finish,
+        sockets::op_kora_incoming,
+        sockets::op_kora_incoming_close,
+    ],
+    esm_entry_point = "ext:kora/harperdb/main.ts",
+    esm = [
+        dir "src",
+        "web/globals.js",
+        "harperdb/errors.ts",
+        "harperdb/event_queue.ts",
+        "harperdb/target.ts",
+        "harperdb/context.ts",
+        "harperdb/transaction.ts",
+        "harperdb/search.ts",
+        "harperdb/arguments.ts",
+        "harperdb/resource.ts",
+        "harperdb/subscription.ts",
+        "harperdb/table.ts",
+        "harperdb/reply.ts",
+        "harperdb/exports.ts",
+        "harperdb/dispatch.ts",
+        "harperdb/logger.ts",
+        "harperdb/main.ts",
+    ],
+);
+
+/// Compiles the host module's TypeScript, once a process: the results are cached by content.
+pub(crate) fn transpile(
+    name: ModuleName,
+    code: ModuleCodeString,
+) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
+    if !name.ends_with(".ts") {
+        return Ok((code, None));
+    }
+    let specifier = ModuleSpecifier::parse(&name).map_err(JsErrorBox::from_err)?;
+    let transpiled = crate::transpile::transpile(&specifier, code.as_str())
+        .map_err(|error| JsErrorBox::generic(error.to_string()))?;
+    let source_map = transpiled.source_map.clone().map(SourceMapData::from);
+    Ok((transpiled.code.clone().into(), source_map))
+}

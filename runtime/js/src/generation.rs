@@ -1,0 +1,169 @@
+//! One generation of a component's code: its workers, and what they export.
+//!
+//! A reload makes a new generation beside the old one. The old one keeps serving until the new one is
+//! loaded, then drains: calls in flight are answered, sockets live on until they end or the grace
+//! period passes, and its threads drop their isolates.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use kora_resource::{Error, Resource, Result};
+use kora_store::Store;
+
+use crate::class::ClassResource;
+use crate::error::LoadError;
+use crate::worker::{InFlight, Job, Worker, WorkerOptions};
+
+/// A component's code, as it lies on disk.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// The component's name, for messages.
+    pub name: String,
+    /// Its folder.
+    pub directory: PathBuf,
+    /// Its modules, in the order in which they are imported.
+    pub modules: Vec<ResourceModule>,
+    /// How many isolates serve it.
+    pub workers: NonZeroUsize,
+}
+
+/// One file of resource classes.
+#[derive(Debug, Clone)]
+pub struct ResourceModule {
+    pub path: PathBuf,
+    /// The path below which its exports appear, without a leading slash; empty for the root.
+    pub url_directory: String,
+}
+
+/// The workers of one version of a component's code.
+pub struct Generation {
+    /// Empty once the generation is shut down.
+    workers: RwLock<Vec<Worker>>,
+    exports: Vec<Exported>,
+    open_sockets: Arc<AtomicUsize>,
+    /// Where the search for an idle worker begins.
+    next: AtomicUsize,
+}
+
+/// An exported class, to be registered at `path`.
+pub struct Exported {
+    pub path: String,
+    pub resource: Arc<dyn Resource>,
+    /// The database and table that the class extends, if it extends one.
+    pub table: Option<(String, String)>,
+}
+
+/// Loads an application's modules into workers of their own. Nothing of an older generation changes.
+///
+/// # Errors
+/// The first module that does not compile or whose top level throws, with its file and line.
+pub async fn load(
+    application: Application,
+    store: Arc<Store>,
+) -> Result<Arc<Generation>, LoadError> {
+    let tables = store.tables();
+    let open_sockets = Arc::new(AtomicUsize::new(0));
+    let modules: Arc<[(PathBuf, String)]> = application
+        .modules
+        .iter()
+        .map(|module| (module.path.clone(), module.url_directory.clone()))
+        .collect();
+    let mut workers = Vec::new();
+    let mut exported = Vec::new();
+    // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
+    for index in 0..if modules.is_empty() { 0 } else { application.workers.get() } {
+        let (worker, exports) = Worker::start(WorkerOptions {
+            application: application.name.as_str().into(),
+            modules: modules.clone(),
+            store: store.clone(),
+            tables: tables.clone(),
+            index,
+            open_sockets: open_sockets.clone(),
+        })
+        .await?;
+        workers.push(worker);
+        if index == 0 {
+            exported = exports;
+        }
+    }
+    Ok(Arc::new_cyclic(|generation| {
+        let exports = exported
+            .into_iter()
+            .enumerate()
+            .map(|(number, class)| {
+                let table = class.table.and_then(|table| tables.get(table as usize).cloned());
+                Exported {
+                    path: class.path.clone(),
+                    table: table
+                        .as_ref()
+                        .map(|table| (table.database().to_owned(), table.name().to_owned())),
+                    resource: Arc::new(ClassResource::new(
+                        generation.clone(),
+                        number,
+                        &class,
+                        table,
+                    )),
+                }
+            })
+            .collect();
+        Generation {
+            workers: RwLock::new(workers),
+            exports,
+            open_sockets,
+            next: AtomicUsize::new(0),
+        }
+    }))
+}
+
+impl Generation {
+    pub fn exports(&self) -> &[Exported] {
+        &self.exports
+    }
+
+    /// Drains the generation in the background: waits until no call is in flight and no socket is
+    /// open, at most `grace`, then ends the workers.
+    pub fn retire(self: Arc<Self>, grace: Duration) {
+        const LOOK: Duration = Duration::from_millis(50);
+        let drain = move || {
+            let deadline = Instant::now() + grace;
+            // A request that was routed here just before the swap may not have arrived yet.
+            std::thread::sleep(LOOK);
+            while !self.idle() && Instant::now() < deadline {
+                std::thread::sleep(LOOK);
+            }
+            self.shutdown();
+        };
+        if let Err(error) = std::thread::Builder::new().name("js-retire".to_owned()).spawn(drain) {
+            tracing::error!("cannot start a thread that drains a generation: {error}");
+        }
+    }
+
+    /// Lets the workers end: no new call is taken.
+    pub fn shutdown(&self) {
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn idle(&self) -> bool {
+        self.open_sockets.load(Ordering::Acquire) == 0
+            && self
+                .workers
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .all(|worker| worker.in_flight() == 0)
+    }
+
+    /// Gives a job to the worker with the least to do.
+    pub(crate) fn submit(&self, job: Job) -> Result<InFlight> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        (0..workers.len())
+            .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
+            .min_by_key(|worker| worker.in_flight())
+            .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
+            .submit(job)
+    }
+}

@@ -1,0 +1,66 @@
+// The errors of the host, as components see them (harper-resources.md section 10).
+import { core } from "ext:core/mod.js";
+
+export class ClientError extends Error {
+  statusCode: number;
+  constructor(message: string, statusCode = 400) {
+    super(message);
+    this.name = "ClientError";
+    this.statusCode = statusCode;
+  }
+}
+
+export class ServerError extends Error {
+  statusCode: number;
+  constructor(message: string, statusCode = 500) {
+    super(message);
+    this.name = "ServerError";
+    this.statusCode = statusCode;
+  }
+}
+
+export class AccessViolation extends Error {
+  statusCode: number;
+  constructor(user?: unknown) {
+    super(user ? "Unauthorized access to resource" : "Must login");
+    this.name = "AccessViolation";
+    this.statusCode = user ? 403 : 401;
+  }
+}
+
+// What ops throw by name; `statusCode` is set on the error after it is made.
+core.registerErrorBuilder("ClientError", (message: string) => new ClientError(message));
+core.registerErrorBuilder("ServerError", (message: string) => new ServerError(message));
+core.registerErrorBuilder("AccessViolation", (message: string) => {
+  const error = new AccessViolation();
+  error.message = message;
+  return error;
+});
+
+/** Everything about a thrown value that a client or the log needs. */
+export interface Failure {
+  status: number;
+  code: string;
+  message: string;
+  stack: string;
+}
+
+/** Reads whatever was thrown: an Error, an object with `statusCode`, a string, nothing. */
+export function failure(thrown: any, context?: any): Failure {
+  const fallback = context?.response?.status >= 400 ? context.response.status : 500;
+  if (thrown === null || thrown === undefined) {
+    return { status: fallback, code: "Error", message: "Unknown error occurred", stack: "" };
+  }
+  if (typeof thrown !== "object") {
+    return { status: fallback, code: "Error", message: String(thrown), stack: "" };
+  }
+  const status = Number(thrown.statusCode ?? thrown.status) || fallback;
+  const code = String(thrown.code ?? thrown.name ?? thrown.constructor?.name ?? "Error");
+  const message = thrown.message === undefined ? "Unknown error occurred" : String(thrown.message);
+  return { status, code, message, stack: status >= 500 ? String(thrown.stack ?? "") : "" };
+}
+
+/** The message for a method that a class lacks. */
+export function missingMethod(className: string, method: string): ClientError {
+  return new ClientError(`The ${className} does not have a ${method} method implemented`, 405);
+}

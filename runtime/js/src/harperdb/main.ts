@@ -1,0 +1,118 @@
+// The live host module and the globals (harper-resources.md section 1), and what Rust takes from here.
+import "ext:kora/web/globals.js";
+import { op_kora_host, op_kora_tables } from "ext:core/ops";
+import { getContext } from "ext:kora/harperdb/context.ts";
+import { call, connect } from "ext:kora/harperdb/dispatch.ts";
+import { ServerError } from "ext:kora/harperdb/errors.ts";
+import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
+import { finishExports, register, registered, walkExports } from "ext:kora/harperdb/exports.ts";
+import { logger } from "ext:kora/harperdb/logger.ts";
+import { Resource } from "ext:kora/harperdb/resource.ts";
+import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
+import { RequestTarget } from "ext:kora/harperdb/target.ts";
+import { transaction } from "ext:kora/harperdb/transaction.ts";
+
+const DEFAULT_DATABASE = "data";
+
+/** Something that a later version brings: says so when it is called, not when it is imported. */
+function unavailable(name: string): (...args: unknown[]) => never {
+  return () => {
+    throw new ServerError(`${name} is not available in this version of Kora`, 501);
+  };
+}
+
+/** A registration that has no effect yet: components that make it still load, and the log says so. */
+function ignored(name: string): (...args: unknown[]) => void {
+  return () => logger.warn(`${name} is not available in this version of Kora and was ignored`);
+}
+
+/** Paths of this component, by which `server.resources` is a registry. */
+const resources = {
+  set: (path: string, resource: unknown) => register(path.replace(/^\//, ""), resource),
+  get: (path: string) => registered(path.replace(/^\//, "")),
+  has: (path: string) => registered(path.replace(/^\//, "")) !== undefined,
+};
+
+const EXPORTS = [
+  "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
+  "RequestTarget", "IterableEventQueue", "resources", "getContext", "getUser", "getResponse",
+  "authenticateUser", "createBlob", "operation", "config", "threads",
+];
+/** Names of types that code imports without `type`: they exist as `undefined` (section 1). */
+const TYPE_NAMES = [
+  "Context", "User", "Session", "Query", "Table", "Attribute", "Scope", "Logger", "RecordObject",
+  "ResourceInterface", "SourceContext", "SubscriptionRequest", "RequestTargetOrId", "Config",
+  "ConfigValue", "FilesOption", "FilesOptionObject", "FileAndURLPathConfig",
+];
+const GLOBALS = [
+  "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
+  "RequestTarget", "resources", "createBlob", "operation", "threads",
+];
+
+/** Makes the module's values and the globals; gives the source of the module that exports them. */
+function start(): string {
+  const host = op_kora_host();
+  const databases: Record<string, Record<string, unknown>> = { [DEFAULT_DATABASE]: {} };
+  op_kora_tables().forEach((info: TableInfo, number: number) => {
+    (databases[info.database] ??= {})[info.table] = makeTable(number, info);
+  });
+  const contentTypes = new Map();
+  const module: Record<string, unknown> = {
+    Resource,
+    databases,
+    tables: databases[DEFAULT_DATABASE],
+    logger,
+    contentTypes,
+    transaction,
+    RequestTarget,
+    IterableEventQueue,
+    resources,
+    getContext,
+    getUser: () => getContext().user,
+    getResponse: () => getContext().response,
+    authenticateUser: unavailable("authenticateUser"),
+    createBlob: unavailable("createBlob"),
+    operation: unavailable("operation"),
+    config: {},
+    threads: [],
+    server: {
+      resources,
+      contentTypes,
+      workerIndex: host.workerIndex,
+      hostname: host.hostname,
+      config: {},
+      nodes: [],
+      http: ignored("server.http"),
+      request: ignored("server.request"),
+      ws: ignored("server.ws"),
+      upgrade: ignored("server.upgrade"),
+      socket: ignored("server.socket"),
+      recordAnalytics: () => {},
+      getUser: unavailable("server.getUser"),
+      authenticateUser: unavailable("server.authenticateUser"),
+      operation: unavailable("server.operation"),
+    },
+  };
+  for (const name of GLOBALS) {
+    Object.defineProperty(globalThis, name, {
+      value: module[name],
+      writable: true,
+      configurable: true,
+      enumerable: false,
+    });
+  }
+  (globalThis as any).__kora.module = module;
+  return [
+    "const host = globalThis.__kora.module;",
+    ...EXPORTS.map((name) => `export const ${name} = host.${name};`),
+    ...TYPE_NAMES.map((name) => `export const ${name} = undefined;`),
+    "export default host;",
+  ].join("\n");
+}
+
+/** Takes the host's own names out of the component's sight. */
+function seal(): void {
+  for (const name of ["__kora", "Deno", "__bootstrap"]) delete (globalThis as any)[name];
+}
+
+(globalThis as any).__kora = { start, seal, call, connect, walkExports, finishExports };

@@ -1,0 +1,316 @@
+//! The isolate of one worker: loading a component into it, and entering it for each job.
+//!
+//! Used on the worker's thread only. Rust enters by the functions of `harperdb/dispatch.ts`, which
+//! answer by ops; what they throw would be the host's own fault and is logged as such.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use deno_core::error::{CoreError, CoreErrorKind, JsError};
+use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
+use kora_resource::{Call, Target, Value, Verb};
+use slab::Slab;
+use tokio::sync::mpsc;
+
+use crate::error::{LoadError, describe};
+use crate::exports::ExportedClass;
+use crate::modules::{ComponentModules, HOST_MODULE};
+use crate::ops::host::OpenItems;
+use crate::ops::sockets::OpenSockets;
+use crate::state::{Answer, PendingCall, WorkerState};
+use crate::worker::{Job, WorkerOptions};
+use crate::{extension, values, web};
+
+/// The isolate with the functions by which Rust enters it.
+pub(crate) struct Isolate {
+    js: JsRuntime,
+    modules: Arc<[(PathBuf, String)]>,
+    application: Arc<str>,
+    entry: Option<Entry>,
+}
+
+/// The host's functions in JavaScript (`harperdb/dispatch.ts`).
+struct Entry {
+    call: v8::Global<v8::Function>,
+    connect: v8::Global<v8::Function>,
+    walk_exports: v8::Global<v8::Function>,
+    finish_exports: v8::Global<v8::Function>,
+}
+
+fn missing(name: &str) -> CoreError {
+    let message = format!("the host function {name} is missing");
+    CoreErrorKind::JsBox(deno_error::JsErrorBox::type_error(message)).into_box()
+}
+
+impl Isolate {
+    pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+        let mut extensions = web::extensions();
+        extensions.push(extension::kora::init());
+        let created = JsRuntime::try_new(RuntimeOptions {
+            module_loader: Some(Rc::new(ComponentModules::default())),
+            extension_transpiler: Some(Rc::new(extension::transpile)),
+            extensions,
+            ..RuntimeOptions::default()
+        });
+        let application = options.application.clone();
+        let js = created.map_err(|error| LoadError::Worker {
+            application: application.to_string(),
+            message: describe(&error),
+        })?;
+        {
+            let state = js.op_state();
+            let mut state = state.borrow_mut();
+            state.put(web::permissions());
+            state.put(OpenItems::default());
+            state.put(OpenSockets(options.open_sockets));
+            state.put(WorkerState {
+                store: options.store,
+                tables: options.tables,
+                calls: Slab::new(),
+                transactions: Slab::new(),
+                searches: Slab::new(),
+                subscriptions: Slab::new(),
+                sockets: Slab::new(),
+                incoming: Slab::new(),
+                exports: Vec::new(),
+                worker_index: options.index,
+                application: application.clone(),
+            });
+        }
+        Ok(Isolate { js, modules: options.modules, application, entry: None })
+    }
+
+    /// Sets up the host module, then imports the component's modules in order and walks their exports.
+    pub(crate) async fn load(&mut self) -> Result<Vec<ExportedClass>, LoadError> {
+        self.load_host().await.map_err(|error| LoadError::Worker {
+            application: self.application.to_string(),
+            message: describe(&error),
+        })?;
+        for (path, directory) in self.modules.clone().iter() {
+            self.load_module(path, directory).await?;
+        }
+        let finish = self.entry.as_ref().map(|entry| entry.finish_exports.clone());
+        self.run_host(finish, &[]).map_err(|error| LoadError::Worker {
+            application: self.application.to_string(),
+            message: describe(&error),
+        })?;
+        Ok(self.js.op_state().borrow().borrow::<WorkerState>().exports.clone())
+    }
+
+    /// Makes the `harperdb` module and the globals from what the extension prepared, takes the host's
+    /// functions, and then puts them out of the component's sight.
+    async fn load_host(&mut self) -> Result<(), CoreError> {
+        let source = self.js.execute_script("kora:start", "globalThis.__kora.start()")?;
+        let specifier =
+            ModuleSpecifier::parse(HOST_MODULE).map_err(|error| CoreErrorKind::Url(error).into_box())?;
+        let source = {
+            deno_core::scope!(scope, self.js);
+            v8::Local::new(scope, source).to_rust_string_lossy(scope)
+        };
+        let id = self.js.load_side_es_module_from_code(&specifier, source).await?;
+        let evaluated = self.js.mod_evaluate(id);
+        self.js.run_event_loop(PollEventLoopOptions::default()).await?;
+        evaluated.await?;
+        self.entry = Some(Entry {
+            call: self.host_function("call")?,
+            connect: self.host_function("connect")?,
+            walk_exports: self.host_function("walkExports")?,
+            finish_exports: self.host_function("finishExports")?,
+        });
+        self.js.execute_script("kora:seal", "globalThis.__kora.seal()")?;
+        Ok(())
+    }
+
+    fn host_function(&mut self, name: &str) -> Result<v8::Global<v8::Function>, CoreError> {
+        let value = self.js.execute_script("kora:entry", format!("globalThis.__kora.{name}"))?;
+        deno_core::scope!(scope, self.js);
+        let value = v8::Local::new(scope, value);
+        match v8::Local::<v8::Function>::try_from(value) {
+            Ok(function) => Ok(v8::Global::new(scope, function)),
+            Err(_) => Err(missing(name)),
+        }
+    }
+
+    /// Imports one module and walks its exports.
+    async fn load_module(
+        &mut self,
+        path: &Path,
+        directory: &str,
+    ) -> Result<(), LoadError> {
+        let failed = |error: &deno_core::error::CoreError| LoadError::module(path, error);
+        let specifier = ModuleSpecifier::from_file_path(path).map_err(|()| LoadError::Module {
+            file: path.display().to_string(),
+            message: "the path is not absolute".to_owned(),
+        })?;
+        let id = self.js.load_side_es_module(&specifier).await.map_err(|e| failed(&e))?;
+        let evaluated = self.js.mod_evaluate(id);
+        // Top-level awaits need the event loop; timers and subscriptions of the module go on after.
+        self.js
+            .with_event_loop_promise(Box::pin(evaluated), PollEventLoopOptions::default())
+            .await
+            .map_err(|e| failed(&e))?;
+        let namespace = self.js.get_module_namespace(id).map_err(|e| failed(&e))?;
+        let arguments = {
+            deno_core::scope!(scope, self.js);
+            let namespace = v8::Local::new(scope, namespace);
+            let directory: v8::Local<v8::Value> = values::string(scope, directory).into();
+            [v8::Global::new(scope, v8::Local::<v8::Value>::from(namespace)),
+             v8::Global::new(scope, directory)]
+        };
+        let walk = self.entry.as_ref().map(|entry| entry.walk_exports.clone());
+        self.run_host(walk, &arguments).map_err(|error| failed(&error))
+    }
+
+    /// Runs one of the host's functions; what it throws is the component's doing.
+    fn run_host(
+        &mut self,
+        function: Option<v8::Global<v8::Function>>,
+        arguments: &[v8::Global<v8::Value>],
+    ) -> Result<(), CoreError> {
+        let function = function.ok_or_else(|| missing("entry"))?;
+        deno_core::scope!(scope, self.js);
+        v8::tc_scope!(let scope, scope);
+        let function = v8::Local::new(scope, function);
+        let arguments: Vec<_> =
+            arguments.iter().map(|argument| v8::Local::new(scope, argument)).collect();
+        let undefined = v8::undefined(scope).into();
+        function.call(scope, undefined, &arguments);
+        let Some(exception) = scope.exception() else { return Ok(()) };
+        Err(CoreErrorKind::Js(JsError::from_v8_exception(scope, exception)).into_box())
+    }
+
+    /// Serves until the last handle of the worker is gone and every call is answered.
+    pub(crate) async fn serve(&mut self, mut jobs: mpsc::Receiver<Job>) {
+        std::future::poll_fn(|cx| self.poll_serve(cx, &mut jobs)).await;
+    }
+
+    fn poll_serve(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        jobs: &mut mpsc::Receiver<Job>,
+    ) -> Poll<()> {
+        let mut closed = false;
+        loop {
+            match jobs.poll_recv(cx) {
+                Poll::Ready(Some(job)) => self.begin(job),
+                Poll::Ready(None) => {
+                    closed = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if let Poll::Ready(Err(error)) =
+            self.js.poll_event_loop(cx, PollEventLoopOptions::default())
+        {
+            tracing::error!(
+                target: "component", application = %self.application, "uncaught {}", describe(&error)
+            );
+            // The loop stopped at the error: have it polled again for what comes after.
+            cx.waker().wake_by_ref();
+        }
+        if closed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn begin(&mut self, job: Job) {
+        match job {
+            Job::Call { export, call, answer } => {
+                let Call { verb, target, body, context } = call;
+                let authorize = context.authorize;
+                let user = user_kind(&context);
+                let number = self.insert(PendingCall { context, answer: Answer::Reply(answer) });
+                self.enter(number, export, &target, user, authorize, Entered::Call(verb, body));
+            }
+            Job::Connect { export, connect, answer } => {
+                let authorize = connect.context.authorize;
+                let user = user_kind(&connect.context);
+                let target = connect.target.clone();
+                let (number, incoming) = self
+                    .js
+                    .op_state()
+                    .borrow_mut()
+                    .borrow_mut::<WorkerState>()
+                    .open(connect, answer);
+                self.enter(number, export, &target, user, authorize, Entered::Connect(incoming));
+            }
+        }
+    }
+
+    fn insert(&mut self, call: PendingCall) -> usize {
+        self.js.op_state().borrow_mut().borrow_mut::<WorkerState>().calls.insert(call)
+    }
+
+    fn enter(
+        &mut self,
+        number: usize,
+        export: usize,
+        target: &Target,
+        user: UserKind,
+        authorize: bool,
+        entered: Entered,
+    ) {
+        let Some(entry) = &self.entry else { return };
+        let function = match &entered {
+            Entered::Call(..) => entry.call.clone(),
+            Entered::Connect(_) => entry.connect.clone(),
+        };
+        deno_core::scope!(scope, self.js);
+        v8::tc_scope!(let scope, scope);
+        let function = v8::Local::new(scope, function);
+        let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+        let mut arguments: Vec<v8::Local<v8::Value>> = vec![
+            v8::Integer::new(scope, number as i32).into(),
+            v8::Integer::new(scope, export as i32).into(),
+            values::string(scope, &target.url).into(),
+            values::id_to_v8(scope, target.id.as_ref()),
+            v8::Boolean::new(scope, target.is_collection).into(),
+            values::optional_string(scope, target.search.as_deref()),
+            values::optional_string(scope, target.property.as_deref()),
+            v8::Integer::new(scope, user as i32).into(),
+            v8::Boolean::new(scope, authorize).into(),
+        ];
+        match entered {
+            Entered::Call(verb, body) => {
+                arguments.push(v8::Integer::new(scope, verb as i32).into());
+                arguments.push(match body {
+                    Some(body) => values::to_v8(scope, &body),
+                    None => undefined,
+                });
+            }
+            Entered::Connect(incoming) => {
+                let incoming = incoming.map_or(-1, |incoming| incoming as i32);
+                arguments.push(v8::Integer::new(scope, incoming).into());
+            }
+        }
+        function.call(scope, undefined, &arguments);
+        // The entry functions catch everything themselves; an exception here is the host's own fault.
+        if let Some(exception) = scope.exception() {
+            let error = JsError::from_v8_exception(scope, exception);
+            tracing::error!("the host's dispatch failed: {error}");
+        }
+    }
+}
+
+/// With what the isolate is entered.
+enum Entered {
+    Call(Verb, Option<Value>),
+    Connect(Option<usize>),
+}
+
+/// Who calls, as one number for JavaScript.
+#[derive(Clone, Copy)]
+enum UserKind {
+    Nobody = 0,
+    User = 1,
+    SuperUser = 2,
+}
+
+fn user_kind(context: &kora_resource::Context) -> UserKind {
+    match &context.user {
+        None => UserKind::Nobody,
+        Some(user) if user.super_user => UserKind::SuperUser,
+        Some(_) => UserKind::User,
+    }
+}

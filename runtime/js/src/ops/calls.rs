@@ -1,0 +1,236 @@
+//! Calls that JavaScript answers: what was asked, and the answer.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::{OpState, op2, v8};
+use kora_resource::{Error, ErrorKind, Reply, ReplyBody, Value, VerbSet, Version};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::error::OpError;
+use crate::state::{Answer, WorkerState};
+use crate::values::{from_v8, id_from_v8};
+
+/// The request behind a call, read only by code that looks at it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestView<'a> {
+    method: &'a str,
+    url: &'a str,
+    headers: &'a [(String, String)],
+    protocol: &'a str,
+    host: Option<&'a str>,
+    ip: Option<String>,
+    http_version: &'a str,
+}
+
+/// The request of call `call`; `null` where the call came over no request or is answered already.
+#[op2]
+pub(crate) fn op_kora_request<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] call: u32,
+) -> v8::Local<'s, v8::Value> {
+    let request = state
+        .borrow::<WorkerState>()
+        .calls
+        .get(call as usize)
+        .and_then(|call| call.context.request.clone());
+    let view = request.as_ref().map(|request| RequestView {
+        method: &request.method,
+        url: &request.url,
+        headers: &request.headers,
+        protocol: request.protocol,
+        host: request.host.as_deref(),
+        ip: request.ip.map(|ip| ip.to_string()),
+        http_version: request.http_version,
+    });
+    deno_core::serde_v8::to_v8(scope, view).unwrap_or_else(|_| v8::null(scope).into())
+}
+
+/// How the body of an answer is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BodyKind {
+    Absent,
+    Value,
+    Raw,
+}
+
+impl BodyKind {
+    fn from_number(number: u32) -> BodyKind {
+        match number {
+            1 => BodyKind::Value,
+            2 => BodyKind::Raw,
+            _ => BodyKind::Absent,
+        }
+    }
+}
+
+/// Answers call `call`. `status` 0 leaves it to the transport; `headers` is `null` or a flat array of
+/// names and values; `created` the id of a record that was created; `version` NaN or that of the one
+/// record that is answered; `kind` 0 absent, 1 a value, 2 bytes of type `content_type`.
+#[op2(nofast, reentrant)]
+#[allow(clippy::too_many_arguments, reason = "one crossing for the whole answer")]
+pub(crate) fn op_kora_reply<'s, 'i>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] call: u32,
+    #[smi] status: u32,
+    headers: v8::Local<'s, v8::Value>,
+    created: v8::Local<'s, v8::Value>,
+    version: f64,
+    #[smi] kind: u32,
+    body: v8::Local<'s, v8::Value>,
+    #[string] content_type: &str,
+) -> Result<(), OpError> {
+    let body = match BodyKind::from_number(kind) {
+        BodyKind::Absent => ReplyBody::Absent,
+        BodyKind::Value => match from_v8(scope, body)? {
+            Some(value) => ReplyBody::Value(value),
+            None => ReplyBody::Absent,
+        },
+        BodyKind::Raw => ReplyBody::Raw {
+            content_type: content_type.to_owned(),
+            data: raw_bytes(from_v8(scope, body)?.unwrap_or_default()),
+        },
+    };
+    let reply = Reply {
+        status: status_of(status),
+        headers: headers_of(scope, headers)?,
+        body,
+        version: (!version.is_nan()).then_some(Version(version)),
+        created: id_from_v8(scope, created)?,
+    };
+    answer(&mut state.borrow_mut(), call, reply);
+    Ok(())
+}
+
+/// Answers call `call` with a sequence that JavaScript then feeds by [`op_kora_item`]; gives its
+/// number.
+#[op2(nofast, reentrant)]
+#[smi]
+pub(crate) fn op_kora_reply_items<'s, 'i>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] call: u32,
+    #[smi] status: u32,
+    headers: v8::Local<'s, v8::Value>,
+) -> Result<u32, OpError> {
+    let headers = headers_of(scope, headers)?;
+    let (sender, receiver) = mpsc::channel(super::host::ITEMS_AHEAD);
+    let items = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    let reply =
+        Reply { status: status_of(status), headers, ..Reply::items(Box::pin(items)) };
+    let mut state = state.borrow_mut();
+    answer(&mut state, call, reply);
+    Ok(state.borrow_mut::<super::host::OpenItems>().insert(sender))
+}
+
+/// Answers call `call` with the rows of search `search`, which never enter JavaScript.
+#[op2(nofast, reentrant)]
+pub(crate) fn op_kora_reply_search<'s, 'i>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] call: u32,
+    #[smi] status: u32,
+    headers: v8::Local<'s, v8::Value>,
+    #[smi] search: u32,
+) -> Result<(), OpError> {
+    let headers = headers_of(scope, headers)?;
+    let mut state = state.borrow_mut();
+    let search = state
+        .borrow_mut::<WorkerState>()
+        .searches
+        .try_remove(search as usize)
+        .ok_or_else(|| Error::internal("the search has ended"))?;
+    let reply = Reply { status: status_of(status), headers, ..Reply::items(search.into_items()) };
+    answer(&mut state, call, reply);
+    Ok(())
+}
+
+/// Fails call `call`: `status` as thrown or decided by the host, `allow` the class's methods for 405.
+#[op2(fast)]
+#[allow(clippy::too_many_arguments, reason = "one crossing for the whole answer")]
+pub(crate) fn op_kora_fail(
+    state: &mut OpState,
+    #[smi] call: u32,
+    #[smi] status: u32,
+    #[string] code: &str,
+    #[string] message: &str,
+    #[string] stack: &str,
+    #[smi] export: u32,
+) {
+    let worker = state.borrow_mut::<WorkerState>();
+    let Some(pending) = worker.calls.try_remove(call as usize) else { return };
+    let verbs = worker.exports.get(export as usize).map_or(VerbSet::default(), |e| e.verbs());
+    let mut error = Error::new(kind_of(status, verbs), message);
+    error.code = code.to_owned();
+    error.stack = (!stack.is_empty()).then(|| stack.to_owned());
+    match pending.answer {
+        // A receiver that is gone means that the client has left: there is nobody to tell.
+        Answer::Reply(reply) => drop(reply.send(Err(error))),
+        Answer::Outgoing(outgoing) => drop(outgoing.send(Err(error))),
+    }
+}
+
+/// The kind of error for a status that code threw.
+pub(crate) fn kind_of(status: u32, verbs: VerbSet) -> ErrorKind {
+    match status {
+        400 => ErrorKind::Invalid,
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::Forbidden,
+        404 => ErrorKind::NotFound,
+        405 => ErrorKind::MethodNotAllowed(verbs),
+        409 => ErrorKind::Conflict,
+        500 => ErrorKind::Internal,
+        503 => ErrorKind::Unavailable,
+        status => match u16::try_from(status) {
+            Ok(status) if (100..1000).contains(&status) => ErrorKind::Status(status),
+            _ => ErrorKind::Internal,
+        },
+    }
+}
+
+fn answer(state: &mut OpState, call: u32, reply: Reply) {
+    if let Some(pending) = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize)
+        && let Answer::Reply(sender) = pending.answer
+    {
+        // A receiver that is gone means that the client has left: there is nobody to tell.
+        drop(sender.send(Ok(reply)));
+    }
+}
+
+fn status_of(status: u32) -> Option<u16> {
+    u16::try_from(status).ok().filter(|status| (100..1000).contains(status))
+}
+
+fn headers_of(
+    scope: &mut v8::PinScope<'_, '_>,
+    headers: v8::Local<'_, v8::Value>,
+) -> Result<Vec<(String, String)>, OpError> {
+    let Ok(flat) = v8::Local::<v8::Array>::try_from(headers) else { return Ok(Vec::new()) };
+    let mut pairs = Vec::with_capacity(flat.length() as usize / 2);
+    for index in (0..flat.length()).step_by(2) {
+        let name = flat.get_index(scope, index).map(|name| name.to_rust_string_lossy(scope));
+        let value = flat.get_index(scope, index + 1).map(|value| value.to_rust_string_lossy(scope));
+        pairs.extend(name.zip(value));
+    }
+    Ok(pairs)
+}
+
+/// What goes over the wire for a raw body.
+pub(crate) fn raw_bytes(value: Value) -> Bytes {
+    match value {
+        Value::Bytes(bytes) => bytes,
+        Value::String(text) => text.into(),
+        other => {
+            let mut text = Vec::new();
+            kora_resource::value::json::write(&other, &mut text);
+            text.into()
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// Installs the web's global names from Deno's own extensions (timers, URL, streams, fetch, crypto,
+// console, ...). Everything costly is loaded on first use: a worker that never streams never parses
+// the streams polyfill. Follows Deno's own list in runtime/js/98_global_scope_shared.js.
+import { core, internals } from "ext:core/mod.js";
+
+// Errors that Deno's ops raise by name.
+for (
+  const name of [
+    "NotFound", "ConnectionRefused", "ConnectionReset", "ConnectionAborted", "NotConnected",
+    "AddrInUse", "AddrNotAvailable", "BrokenPipe", "PermissionDenied", "AlreadyExists", "InvalidData",
+    "TimedOut", "WouldBlock", "WriteZero", "UnexpectedEof", "Http", "Busy",
+    "NotSupported", "FilesystemLoop", "IsADirectory", "NetworkUnreachable", "NotADirectory",
+
+  ]
+) {
+  const ErrorClass = class extends Error {
+    constructor(message, options) {
+      super(message, options);
+      this.name = name;
+    }
+  };
+  Object.defineProperty(ErrorClass, "name", { value: name });
+  core.registerErrorClass(name, ErrorClass);
+}
+
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+for (
+  const [className, name] of [
+    ["DOMExceptionOperationError", "OperationError"],
+    ["DOMExceptionQuotaExceededError", "QuotaExceededError"],
+    ["DOMExceptionNotSupportedError", "NotSupportedError"],
+    ["DOMExceptionNetworkError", "NetworkError"],
+    ["DOMExceptionAbortError", "AbortError"],
+    ["DOMExceptionInvalidCharacterError", "InvalidCharacterError"],
+    ["DOMExceptionDataError", "DataError"],
+    ["DOMExceptionInvalidStateError", "InvalidStateError"],
+    ["DOMExceptionSyntaxError", "SyntaxError"],
+  ]
+) {
+  core.registerErrorBuilder(className, (message) => new DOMException(message, name));
+}
+
+// Fetch asks for tracing; there is none here, so it gets the names it reads, switched off.
+internals.__telemetry = {
+  TRACING_ENABLED: false,
+  PROPAGATORS: [],
+  DID_NOT_ENTER: Symbol("not traced"),
+  builtinTracer() {},
+  ContextManager: { active() {} },
+  enterSpan() {},
+  exitSpan() {},
+};
+internals.__telemetryUtil = {
+  updateSpanFromClientResponse() {},
+  updateSpanFromError() {},
+  updateSpanFromRequest() {},
+};
+
+const event = core.loadExtScript("ext:deno_web/02_event.js");
+const timers = core.loadExtScript("ext:deno_web/02_timers.js");
+const consoles = core.loadExtScript("ext:deno_web/01_console.js");
+const url = core.loadExtScript("ext:deno_web/00_url.js");
+const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+
+const lazy = (specifier) => () => core.loadExtScript(specifier);
+const fromScript = {
+  "ext:deno_web/05_base64.js": ["atob", "btoa"],
+  "ext:deno_web/06_streams.js": [
+    "ByteLengthQueuingStrategy", "CountQueuingStrategy", "ReadableStream",
+    "ReadableStreamDefaultReader", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest",
+    "ReadableStreamDefaultController", "ReadableByteStreamController", "TransformStream",
+    "TransformStreamDefaultController", "WritableStream", "WritableStreamDefaultWriter",
+    "WritableStreamDefaultController",
+  ],
+  "ext:deno_web/08_text_encoding.js": [
+    "TextEncoder", "TextDecoder", "TextEncoderStream", "TextDecoderStream",
+  ],
+  "ext:deno_web/14_compression.js": ["CompressionStream", "DecompressionStream"],
+  "ext:deno_web/01_urlpattern.js": ["URLPattern"],
+  "ext:deno_web/09_file.js": ["Blob", "File"],
+  "ext:deno_web/10_filereader.js": ["FileReader"],
+  "ext:deno_web/13_message_port.js": ["MessageChannel", "MessagePort", "structuredClone"],
+  "ext:deno_web/15_performance.js": [
+    "performance", "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure",
+  ],
+  "ext:deno_fetch/20_headers.js": ["Headers"],
+  "ext:deno_fetch/21_formdata.js": ["FormData"],
+  "ext:deno_fetch/23_request.js": ["Request"],
+  "ext:deno_fetch/23_response.js": ["Response"],
+  "ext:deno_crypto/00_crypto.js": ["CryptoKey", "Crypto", "SubtleCrypto"],
+};
+for (const [specifier, names] of Object.entries(fromScript)) {
+  for (const name of names) {
+    Object.defineProperty(
+      globalThis,
+      name,
+      core.propNonEnumerableLazyLoaded((script) => script[name], lazy(specifier)),
+    );
+  }
+}
+
+Object.defineProperties(globalThis, {
+  AbortController: core.propNonEnumerable(abortSignal.AbortController),
+  AbortSignal: core.propNonEnumerable(abortSignal.AbortSignal),
+  CloseEvent: core.propNonEnumerable(event.CloseEvent),
+  CustomEvent: core.propNonEnumerable(event.CustomEvent),
+  DOMException: core.propNonEnumerable(DOMException),
+  ErrorEvent: core.propNonEnumerable(event.ErrorEvent),
+  Event: core.propNonEnumerable(event.Event),
+  EventTarget: core.propNonEnumerable(event.EventTarget),
+  MessageEvent: core.propNonEnumerable(event.MessageEvent),
+  ProgressEvent: core.propNonEnumerable(event.ProgressEvent),
+  URL: core.propNonEnumerable(url.URL),
+  URLSearchParams: core.propNonEnumerable(url.URLSearchParams),
+  crypto: core.propGetterOnly(() => core.loadExtScript("ext:deno_crypto/00_crypto.js").crypto),
+  console: core.propNonEnumerable(
+    new consoles.Console((message, level) => core.ops.op_kora_console(message, level)),
+  ),
+  fetch: core.propWritable(function fetch(...args) {
+    return core.loadExtScript("ext:deno_fetch/26_fetch.js").fetch(...args);
+  }),
+  reportError: core.propWritable(event.reportError),
+  global: core.propWritable(globalThis),
+  setTimeout: core.propWritable(timers.setTimeout),
+  setInterval: core.propWritable(timers.setInterval),
+  clearTimeout: core.propWritable(timers.clearTimeout),
+  clearInterval: core.propWritable(timers.clearInterval),
+  setImmediate: core.propWritable((callback, ...args) => timers.setTimeout(callback, 0, ...args)),
+  clearImmediate: core.propWritable(timers.clearTimeout),
+});
+
+core.setReportExceptionCallback(event.reportException);

@@ -1,0 +1,129 @@
+//! One worker: a thread with one isolate, in which many calls interleave.
+//!
+//! ```text
+//! transports --Job--> queue -> worker thread: dispatch into JavaScript -> event loop -> answers
+//! ```
+//! The thread makes the isolate, uses it and drops it. It drives no socket and no timer of the server:
+//! what it awaits are jobs, its own event loop and the store's acknowledgements. An exception that
+//! nobody caught is logged and the worker goes on, as Node's would with a handler.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kora_resource::{Call, Connect, Error, Outgoing, Reply, Result};
+use kora_store::{Store, Table};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::LoadError;
+use crate::exports::ExportedClass;
+use crate::isolate::Isolate;
+
+/// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
+const QUEUE: usize = 4_096;
+
+/// What a worker is asked to do.
+pub(crate) enum Job {
+    Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
+    Connect { export: usize, connect: Connect, answer: oneshot::Sender<Result<Outgoing>> },
+}
+
+/// What a worker needs to start.
+#[derive(Clone)]
+pub(crate) struct WorkerOptions {
+    pub(crate) application: Arc<str>,
+    pub(crate) modules: Arc<[(PathBuf, String)]>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) tables: Vec<Arc<Table>>,
+    pub(crate) index: usize,
+    pub(crate) open_sockets: Arc<AtomicUsize>,
+}
+
+/// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.
+pub(crate) struct Worker {
+    jobs: mpsc::Sender<Job>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    /// Starts the thread; resolves when the component's modules are loaded there, with what they
+    /// export.
+    pub(crate) async fn start(
+        options: WorkerOptions,
+    ) -> Result<(Worker, Vec<ExportedClass>), LoadError> {
+        let (jobs, receiver) = mpsc::channel(QUEUE);
+        let (ready, loaded) = oneshot::channel();
+        let application = options.application.clone();
+        let failed = |message: String| LoadError::Worker {
+            application: application.to_string(),
+            message,
+        };
+        std::thread::Builder::new()
+            .name(format!("js-{}-{}", options.application, options.index))
+            .spawn(move || run(options, receiver, ready))
+            .map_err(|error| failed(error.to_string()))?;
+        let exports = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
+        Ok((Worker { jobs, in_flight: Arc::default() }, exports))
+    }
+
+    /// Calls that wait or run here.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Gives the worker a job. The guard counts it until the caller has its answer.
+    pub(crate) fn submit(&self, job: Job) -> Result<InFlight> {
+        let guard = InFlight(self.in_flight.clone());
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Error::unavailable("Service unavailable, exceeded request queue limit")
+            }
+            mpsc::error::TrySendError::Closed(_) => {
+                Error::unavailable("the component is being replaced, try again")
+            }
+        })?;
+        Ok(guard)
+    }
+}
+
+/// Counts one job for as long as it lives.
+pub(crate) struct InFlight(Arc<AtomicUsize>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The thread's whole life.
+fn run(
+    options: WorkerOptions,
+    jobs: mpsc::Receiver<Job>,
+    ready: oneshot::Sender<Result<Vec<ExportedClass>, LoadError>>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let application = options.application.to_string();
+    let failed = |message: String| LoadError::Worker { application: application.clone(), message };
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(failed(error.to_string())))),
+    };
+    // The isolate must be made, used and dropped within the tokio runtime's context.
+    runtime.block_on(async move {
+        let mut isolate = match Isolate::new(options) {
+            Ok(isolate) => isolate,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        match isolate.load().await {
+            Ok(exports) => {
+                if ready.send(Ok(exports)).is_ok() {
+                    isolate.serve(jobs).await;
+                }
+            }
+            // Nobody who waits means that the load was given up.
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
+}
+

@@ -1,0 +1,35 @@
+//! The contract between everything in Kora that *has* data and everything that *serves* it.
+//!
+//! A transport (HTTP, WebSocket, SSE, later MQTT) turns what a client sent into a [`Call`] or a
+//! [`Connect`] with a [`Target`], hands it to a [`Resource`], and turns the [`Reply`] or the stream
+//! of [`Outgoing`] messages back into bytes. A resource is a table, a JavaScript class or, later, a
+//! WASM guest; no transport can tell which.
+//!
+//! *Invariant:* this crate does no I/O, starts no thread and knows no engine. It holds the data model
+//! ([`Value`], [`Id`], [`Record`]), the query language ([`Query`]), the schema language
+//! ([`schema::TableSchema`]) and the words that travel between the crates.
+
+mod call;
+mod context;
+mod error;
+mod event;
+mod id;
+pub mod query;
+mod record;
+mod resource;
+pub mod schema;
+mod target;
+pub mod value;
+
+pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
+pub use context::{Context, RequestInfo, User};
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
+pub use id::Id;
+pub use query::Query;
+pub use record::Record;
+pub use resource::{
+    Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+};
+pub use target::Target;
+pub use value::{Map, Value};

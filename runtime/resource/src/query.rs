@@ -1,0 +1,126 @@
+//! What is asked of a collection: conditions, order, projection and bounds
+//! (`spec/harper-rest.md` section 3, `spec/harper-resources.md` section 6).
+
+mod coerce;
+mod comparator;
+mod matches;
+mod object;
+mod parse;
+mod select;
+
+pub use comparator::Bound;
+pub use matches::Filter;
+pub use object::from_value;
+pub use parse::parse;
+
+use crate::{Id, Value};
+
+/// One query over one table.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Query {
+    pub conditions: Vec<Condition>,
+    pub operator: Operator,
+    pub select: Option<Select>,
+    pub sort: Vec<Sort>,
+    pub offset: usize,
+    pub limit: Option<usize>,
+    /// Only records whose key is a string that starts with this (`/T/a/`).
+    pub id_prefix: Option<Id>,
+}
+
+/// How the conditions of a group combine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Operator {
+    #[default]
+    And,
+    Or,
+}
+
+/// One condition, or a group of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    Compare(Compare),
+    Group { operator: Operator, conditions: Vec<Condition> },
+}
+
+/// `attribute comparator value`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compare {
+    /// The attribute's name; more than one segment is a path into nested objects.
+    pub attribute: Vec<String>,
+    pub comparator: Comparator,
+    pub value: Value,
+    pub casting: Casting,
+}
+
+impl Compare {
+    /// A comparison whose value already has its type (or gets that of the declared attribute).
+    pub fn new(attribute: Vec<String>, comparator: Comparator, value: Value) -> Compare {
+        Compare { attribute, comparator, value, casting: Casting::Declared }
+    }
+}
+
+/// What may become of a value that came as text when its attribute has no declared type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Casting {
+    /// It stays as it is: `a=5` on an untyped attribute looks for the string.
+    #[default]
+    Declared,
+    /// It is read as the literal that it looks like: `a==5` looks for the number.
+    Auto,
+}
+
+/// How a value is compared (`spec/harper-rest.md` sections 3.1 and 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparator {
+    Equals,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    Contains,
+    StartsWith,
+    EndsWith,
+    /// The value is a list; one of them must be equal.
+    In,
+    /// The value is a pair, both ends included.
+    Between,
+    /// The negations of the above match records without the attribute too and never use an index.
+    NotContains,
+    NotStartsWith,
+    NotEndsWith,
+    NotIn,
+    NotBetween,
+}
+
+/// Which part of each record is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Select {
+    /// `select(a)`: the bare value.
+    Single(String),
+    /// `select(a,b)`: objects with these properties.
+    Properties(Vec<SelectItem>),
+    /// `select([a,b])`: arrays in this order.
+    Tuple(Vec<SelectItem>),
+}
+
+/// One selected property, with what is wanted of it if it is an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectItem {
+    pub name: String,
+    pub nested: Option<Box<Select>>,
+}
+
+/// One key of the order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sort {
+    pub attribute: Vec<String>,
+    pub direction: Direction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Ascending,
+    Descending,
+}

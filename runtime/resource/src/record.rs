@@ -1,0 +1,64 @@
+//! A stored record: a small header and a MessagePack body that is decoded only by who needs it.
+
+use bytes::Bytes;
+
+use crate::value::{json, msgpack};
+use crate::{Error, Map, Result, Version};
+
+/// One version of one record. Cheap to clone: the body is shared.
+///
+/// The body is one MessagePack map, dates, bytes and big integers typed (see [`msgpack`]). A read over
+/// HTTP transcodes it to JSON without building a [`crate::Value`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    version: Version,
+    created: Version,
+    /// When the record stops being visible, in milliseconds since the epoch.
+    expires: Option<f64>,
+    body: Bytes,
+}
+
+impl Record {
+    pub fn new(map: &Map, version: Version, created: Version, expires: Option<f64>) -> Record {
+        Record { version, created, expires, body: msgpack::encode_map(map).into() }
+    }
+
+    /// A record from parts that a store kept; `body` is trusted to be what [`Record::new`] made.
+    pub fn from_parts(
+        version: Version,
+        created: Version,
+        expires: Option<f64>,
+        body: Bytes,
+    ) -> Record {
+        Record { version, created, expires, body }
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    pub fn created(&self) -> Version {
+        self.created
+    }
+
+    pub fn expires(&self) -> Option<f64> {
+        self.expires
+    }
+
+    /// The MessagePack map.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// All properties, decoded.
+    pub fn to_map(&self) -> Result<Map> {
+        msgpack::decode_map(&self.body)
+            .map_err(|error| Error::internal(format!("damaged record: {error}")))
+    }
+
+    /// Appends the record as a JSON object.
+    pub fn write_json(&self, out: &mut Vec<u8>) -> Result<()> {
+        json::transcode(&self.body, out)
+            .map_err(|error| Error::internal(format!("damaged record: {error}")))
+    }
+}

@@ -1,0 +1,75 @@
+//! The trait that transports see.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::schema::TableSchema;
+use crate::{Call, Context, Frame, Reply, Result, Target, Value, VerbSet};
+
+/// A future that a resource returns. It owns what it needs, so that a transport may hold it past the
+/// life of a registry entry.
+pub type ResourceFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// The protocols that `@export` can switch off one by one (`spec/harper-resources.md` section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    Rest,
+    WebSocket,
+    Sse,
+    Mqtt,
+}
+
+/// Something with a path: a table, a JavaScript class or a WASM guest.
+pub trait Resource: Send + Sync + 'static {
+    /// The name for messages: the table's or the class's.
+    fn name(&self) -> &str;
+
+    /// The verbs that it implements: for `Allow` and 405.
+    fn verbs(&self) -> VerbSet;
+
+    /// The table behind it, if there is one: decides how ids in URLs are read.
+    fn schema(&self) -> Option<Arc<TableSchema>>;
+
+    /// Runs one verb. Dropping the future abandons the answer, not work that is already committed.
+    fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply>;
+
+    /// Opens a stream of messages to one client, with the client's own messages if the protocol has
+    /// them. Dropping the stream is the client's going away.
+    fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing>;
+}
+
+/// A client that wants a stream.
+#[derive(Debug)]
+pub struct Connect {
+    pub target: Target,
+    pub context: Arc<Context>,
+    /// The client's messages; `None` where the protocol has none (SSE).
+    pub incoming: Option<Incoming>,
+}
+
+/// The client's messages, bounded by the transport: it stops reading the socket while this is full,
+/// so that back-pressure from a resource reaches the client.
+pub type Incoming = Pin<Box<dyn IncomingStream>>;
+
+/// A stream of decoded client messages; ends when the client is gone.
+pub trait IncomingStream: Stream<Item = Value> + Send + std::fmt::Debug {}
+
+impl<T: Stream<Item = Value> + Send + std::fmt::Debug> IncomingStream for T {}
+
+/// What a resource sends. The transport pulls it as fast as the client reads, no faster.
+pub type Outgoing = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
+
+/// One message to a client.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// A table's event, encoded once for all its subscribers.
+    Event(Arc<Frame>),
+    /// A value that class code sent; encoded for this client.
+    Value(Value),
+    /// `{contentType, data}`: bytes as they are.
+    Raw { content_type: String, data: Bytes },
+}

@@ -1,0 +1,180 @@
+//! The data model: what a record, a message or a reply is made of.
+//!
+//! It is JSON's model plus the types that Harper's schema has and JSON has not: bytes, dates and
+//! integers past 2^53 (`spec/harper-schema.md` section 4). Numbers that came as JavaScript doubles
+//! with an integral value are held as [`Value::Int`] so that `5` and `5.0` are one number everywhere.
+
+pub mod date;
+pub mod json;
+pub mod msgpack;
+mod order;
+
+#[cfg(test)]
+pub(crate) mod strategy;
+
+pub use order::Class;
+
+/// An object's properties, in the order in which they were written.
+pub type Map = indexmap::IndexMap<String, Value>;
+
+/// One value of the data model.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Value {
+    #[default]
+    Null,
+    Bool(bool),
+    /// An integral number within ±2^53: JavaScript's safe integers.
+    Int(i64),
+    /// Any other finite or non-finite double.
+    Float(f64),
+    /// An integer outside ±2^53 (`BigInt` in JavaScript, bare digits in JSON).
+    BigInt(i128),
+    String(String),
+    Bytes(bytes::Bytes),
+    /// Milliseconds since the Unix epoch, perhaps with a fraction.
+    Date(f64),
+    Array(Vec<Value>),
+    Object(Map),
+}
+
+/// The largest integer that a double holds exactly with all its neighbours: 2^53.
+pub const MAX_SAFE_INTEGER: i64 = 1 << 53;
+
+impl Value {
+    /// A number as JavaScript would hold it: integral doubles within ±2^53 become [`Value::Int`].
+    pub fn number(n: f64) -> Value {
+        if n.fract() == 0.0 && n.abs() <= MAX_SAFE_INTEGER as f64 {
+            Value::Int(n as i64)
+        } else {
+            Value::Float(n)
+        }
+    }
+
+    /// An integer: [`Value::Int`] where a double holds it exactly, else [`Value::BigInt`].
+    pub fn integer(n: i128) -> Value {
+        match i64::try_from(n) {
+            Ok(small) if small.unsigned_abs() <= MAX_SAFE_INTEGER as u64 => Value::Int(small),
+            _ => Value::BigInt(n),
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Int(n) => Some(*n as f64),
+            Value::Float(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    pub fn as_object(&self) -> Option<&Map> {
+        match self {
+            Value::Object(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    pub fn into_object(self) -> Option<Map> {
+        match self {
+            Value::Object(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// About how many bytes this value takes in memory: what byte bounds count. Strings and bytes
+    /// count by their content, every value by a flat share for its place in its container.
+    pub fn approximate_size(&self) -> usize {
+        const SLOT: usize = size_of::<Value>();
+        SLOT + match self {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::BigInt(_)
+            | Value::Date(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Array(items) => items.iter().map(Value::approximate_size).sum(),
+            Value::Object(map) => {
+                map.iter().map(|(name, value)| SLOT + name.len() + value.approximate_size()).sum()
+            }
+        }
+    }
+
+    /// Whether containers nest at most `depth` deep; a scalar nests 0 deep.
+    pub fn nests_within(&self, depth: usize) -> bool {
+        match self {
+            Value::Array(items) => {
+                depth > 0 && items.iter().all(|item| item.nests_within(depth - 1))
+            }
+            Value::Object(map) => {
+                depth > 0 && map.values().all(|value| value.nests_within(depth - 1))
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::BigInt(_)
+            | Value::String(_)
+            | Value::Bytes(_)
+            | Value::Date(_) => true,
+        }
+    }
+
+    /// The property `name` of an object; `None` for anything else.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.as_object().and_then(|map| map.get(name))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(s: &str) -> Value {
+        Value::String(s.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(s: String) -> Value {
+        Value::String(s)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(b: bool) -> Value {
+        Value::Bool(b)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Value {
+        Value::integer(n.into())
+    }
+}
+
+impl From<f64> for Value {
+    fn from(n: f64) -> Value {
+        Value::number(n)
+    }
+}
+
+impl From<Map> for Value {
+    fn from(map: Map) -> Value {
+        Value::Object(map)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Value {
+        Value::Array(items)
+    }
+}

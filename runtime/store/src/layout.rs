@@ -1,0 +1,197 @@
+//! The bytes of records and log entries, and the keys that lead to them.
+//!
+//! A record: flags (u8), version (f64 LE), created (f64 LE), expires (f64 LE, if flagged), then its
+//! MessagePack body. A log entry: kind (u8), table (u32 LE), length of the id's key (u16 LE), the key,
+//! then a record (puts), a MessagePack value (messages) or nothing, each after its version (f64 LE).
+
+use bytes::Bytes;
+use kora_resource::value::msgpack;
+use kora_resource::{Event, EventKind, EventValue, Record, Seq, Value, Version};
+
+use crate::keys::{Key, decode_id};
+
+const EXPIRES: u8 = 1;
+
+/// The number of a table within its database; the first four bytes of its records' keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TableId(pub u32);
+
+/// Where a record is: its table, then its id.
+pub(crate) fn record_key(table: TableId, id: &[u8]) -> Key {
+    let mut key = Key::from_slice(&table.0.to_be_bytes());
+    key.extend_from_slice(id);
+    key
+}
+
+/// The id's part of a record's key.
+pub(crate) fn id_of(record_key: &[u8]) -> &[u8] {
+    record_key.get(4..).unwrap_or_default()
+}
+
+pub(crate) fn write_record(record: &Record) -> Vec<u8> {
+    let mut out = Vec::with_capacity(25 + record.body().len());
+    push_record(&mut out, record);
+    out
+}
+
+fn push_record(out: &mut Vec<u8>, record: &Record) {
+    out.push(if record.expires().is_some() { EXPIRES } else { 0 });
+    out.extend_from_slice(&record.version().0.to_le_bytes());
+    out.extend_from_slice(&record.created().0.to_le_bytes());
+    if let Some(expires) = record.expires() {
+        out.extend_from_slice(&expires.to_le_bytes());
+    }
+    out.extend_from_slice(record.body());
+}
+
+/// `None` for bytes that are no record.
+pub(crate) fn read_record(bytes: &[u8]) -> Option<Record> {
+    let header = Header::read(bytes)?;
+    let body = Bytes::copy_from_slice(header.body);
+    Some(Record::from_parts(header.version, header.created, header.expires, body))
+}
+
+/// A record without its body copied.
+pub(crate) struct Header<'a> {
+    pub version: Version,
+    pub created: Version,
+    pub expires: Option<f64>,
+    pub body: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Header<'a>> {
+        let (flags, rest) = bytes.split_first()?;
+        let (version, rest) = read_f64(rest)?;
+        let (created, rest) = read_f64(rest)?;
+        let (expires, body) = if flags & EXPIRES == 0 {
+            (None, rest)
+        } else {
+            let (expires, rest) = read_f64(rest)?;
+            (Some(expires), rest)
+        };
+        Some(Header { version: Version(version), created: Version(created), expires, body })
+    }
+
+    /// Whether the record's time was over at `now`.
+    pub(crate) fn is_expired(&self, now: impl FnOnce() -> f64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now())
+    }
+}
+
+fn read_f64(bytes: &[u8]) -> Option<(f64, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    Some((f64::from_le_bytes(*head), rest))
+}
+
+/// The log entry of an event of `table`.
+pub(crate) fn write_log_entry(table: TableId, key: &[u8], event: &Event) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + key.len());
+    out.push(event.kind as u8);
+    out.extend_from_slice(&table.0.to_le_bytes());
+    // Keys are bounded by `MAX_ID`.
+    out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+    out.extend_from_slice(key);
+    out.extend_from_slice(&event.version.0.to_le_bytes());
+    match &event.value {
+        EventValue::Absent => {}
+        EventValue::Record(record) => push_record(&mut out, record),
+        EventValue::Message(value) => out.extend_from_slice(&msgpack::encode(value)),
+    }
+    out
+}
+
+/// A log entry, its value not decoded yet.
+pub(crate) struct LogEntry<'a> {
+    kind: EventKind,
+    pub table: TableId,
+    /// The id's key.
+    pub key: &'a [u8],
+    pub version: Version,
+    value: &'a [u8],
+}
+
+impl<'a> LogEntry<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<LogEntry<'a>> {
+        let (kind, rest) = bytes.split_first()?;
+        let kind = [
+            EventKind::Put,
+            EventKind::Patch,
+            EventKind::Delete,
+            EventKind::Message,
+            EventKind::Invalidate,
+        ]
+        .into_iter()
+        .find(|known| *known as u8 == *kind)?;
+        let (table, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (key, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+        let (version, value) = read_f64(rest)?;
+        let table = TableId(u32::from_le_bytes(*table));
+        Some(LogEntry { kind, table, key, version: Version(version), value })
+    }
+
+    pub(crate) fn event(&self, seq: Seq) -> Option<Event> {
+        let value = match self.kind {
+            EventKind::Put | EventKind::Patch => EventValue::Record(read_record(self.value)?),
+            EventKind::Message => EventValue::Message(self.message()?),
+            EventKind::Delete | EventKind::Invalidate => EventValue::Absent,
+        };
+        Some(Event {
+            seq: Some(seq),
+            kind: self.kind,
+            id: decode_id(self.key)?,
+            version: self.version,
+            local_time: self.version,
+            value,
+        })
+    }
+
+    fn message(&self) -> Option<Value> {
+        msgpack::decode(self.value).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kora_resource::Map;
+
+    use super::*;
+    use crate::keys::encode_id;
+
+    fn record(expires: Option<f64>) -> Record {
+        let map = Map::from_iter([("a".to_owned(), Value::Int(1))]);
+        Record::new(&map, Version(2.5), Version(1.5), expires)
+    }
+
+    #[test]
+    fn records_come_back_whole() {
+        for expires in [None, Some(9.5)] {
+            let record = record(expires);
+            let bytes = write_record(&record);
+            assert_eq!(read_record(&bytes), Some(record));
+            assert!(read_record(&bytes[..10]).is_none());
+        }
+    }
+
+    #[test]
+    fn log_entries_come_back_whole() {
+        let values = [
+            (EventKind::Put, EventValue::Record(record(None))),
+            (EventKind::Delete, EventValue::Absent),
+            (EventKind::Message, EventValue::Message(Value::from("hello"))),
+        ];
+        for (kind, value) in values {
+            let id = "x".into();
+            let version = Version(7.0);
+            let seq = Some(Seq(3));
+            let event = Event { seq, kind, id, version, local_time: version, value };
+            let key = encode_id(&event.id).expect("short");
+            let bytes = write_log_entry(TableId(5), &key, &event);
+            let entry = LogEntry::read(&bytes).expect("an entry");
+            assert_eq!(entry.table, TableId(5));
+            assert_eq!(format!("{:?}", entry.event(Seq(3))), format!("{:?}", Some(event)));
+            assert!(LogEntry::read(&bytes[..8]).is_none());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What a store is opened with.
+
+use std::time::Duration;
+
+use kora_hub::QueueLimit;
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub usize);
+
+/// What an acknowledgement promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// fsync before the acknowledgement: survives the process and the power supply.
+    Full,
+    /// Acknowledged once the kernel has it, fsynced at this interval: survives the process; loses up
+    /// to one interval with the power, and the file stays intact only on a file system that keeps
+    /// the order of writes.
+    Interval(Duration),
+}
+
+/// Options of [`crate::Store::open`].
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    pub durability: Durability,
+    /// The address space that each database's map begins with. It is sparse, costs no memory and no
+    /// disk, and doubles by itself when the data no longer fits.
+    pub initial_map: ByteSize,
+    /// How many bytes of events may wait for one subscription.
+    pub queue_limit: QueueLimit,
+    /// How many threads may read one database at the same time.
+    pub max_readers: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            durability: Durability::Full,
+            initial_map: ByteSize(16 << 30),
+            queue_limit: QueueLimit::default(),
+            max_readers: 2048,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A table as transports see it: verbs with the semantics of `spec/harper-rest.md` sections 1 and 2.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_core::Stream;
+use kora_resource::query::from_value;
+use kora_resource::schema::{Attribute, TableSchema};
+use kora_resource::{
+    Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply, ReplyBody,
+    Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
+};
+
+use super::Table;
+use crate::subscription::{Subscribe, Subscription};
+use crate::transaction::{Transaction, key_of};
+
+/// How many records a DELETE of a collection reads at a time.
+const DELETE_BATCH: usize = 256;
+
+impl Resource for Table {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn verbs(&self) -> VerbSet {
+        Verb::ALL.into_iter().collect()
+    }
+
+    fn schema(&self) -> Option<Arc<TableSchema>> {
+        Some(Table::schema(self))
+    }
+
+    fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {
+        Box::pin(async move {
+            authorize(&call.context)?;
+            let Call { verb, target, body, .. } = call;
+            match verb {
+                Verb::Get => self.answer(&target),
+                Verb::Put => self.replace(target, body).await,
+                Verb::Patch => self.merge(target, body).await,
+                Verb::Post => self.insert(&target, body).await,
+                Verb::Delete => self.remove(target).await,
+                Verb::Query => self.query(&target, body),
+                Verb::Publish => self.send(target, body).await,
+            }
+        })
+    }
+
+    fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
+        Box::pin(async move {
+            authorize(&connect.context)?;
+            let Target { id, is_collection, .. } = connect.target;
+            // `/T` is the whole table too, as in the v5 line.
+            let options = Subscribe { id, is_collection, ..Subscribe::default() };
+            let events =
+                Events { subscription: self.subscribe(options)?, incoming: connect.incoming };
+            Ok(Box::pin(events) as Outgoing)
+        })
+    }
+}
+
+/// Until roles exist only the super user passes where permissions are checked.
+fn authorize(context: &Context) -> Result<()> {
+    let is_super = context.user.as_ref().is_some_and(|user| user.super_user);
+    if context.authorize && !is_super { Err(Error::access(context)) } else { Ok(()) }
+}
+
+impl Table {
+    fn answer(self: &Arc<Self>, target: &Target) -> Result<Reply> {
+        let schema = Table::schema(self);
+        let query = target.query(Some(&schema))?;
+        if target.is_collection || target.id.is_none() && target.query.is_some() {
+            return Ok(Reply::items(self.search(query)?.into_items()));
+        }
+        let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema))) };
+        let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
+        let version = Some(record.version());
+        let selected = match (&target.property, &query.select) {
+            (Some(property), _) => record.to_map()?.shift_remove(property).filter(|v| !v.is_null()),
+            (None, Some(select)) => select.project(&record, &schema.primary_key)?,
+            (None, None) => return Ok(Reply::record(record)),
+        };
+        let body = selected.map_or(ReplyBody::Absent, ReplyBody::Value);
+        Ok(Reply { version, body, ..Reply::default() })
+    }
+
+    fn query(self: &Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
+        let mut query = match &body {
+            Some(body) => from_value(body)?,
+            None => target.query(Some(&Table::schema(self)))?,
+        };
+        query.id_prefix.clone_from(&target.id);
+        Ok(Reply::items(self.search(query)?.into_items()))
+    }
+
+    async fn replace(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+        let mut transaction = Transaction::default();
+        match (target.id, body) {
+            (Some(_), _) if target.is_collection => {
+                return Err(Error::invalid("A PUT must name one record, or an array of records"));
+            }
+            (Some(id), Some(Value::Object(record))) => transaction.put(&self, id, record)?,
+            (None, Some(Value::Object(record))) => {
+                transaction.put(&self, self.key_in(&record)?, record)?;
+            }
+            (None, Some(Value::Array(records))) => {
+                let nulls = vec![Value::Null; records.len()];
+                for record in records {
+                    let record = object(Some(record))?;
+                    transaction.put(&self, self.key_in(&record)?, record)?;
+                }
+                transaction.commit().await?;
+                return Ok(Reply::value(Value::Array(nulls)));
+            }
+            (_, body) => drop(object(body)?),
+        }
+        transaction.commit().await?;
+        Ok(Reply::default())
+    }
+
+    async fn merge(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+        let changes = object(body)?;
+        let id = match target.id {
+            Some(id) if !target.is_collection => id,
+            Some(_) => return Err(Error::invalid("A PATCH must name one record")),
+            None => self.key_in(&changes)?,
+        };
+        let mut transaction = Transaction::default();
+        transaction.patch(&self, id, changes)?;
+        transaction.commit().await?;
+        Ok(Reply::default())
+    }
+
+    async fn insert(self: Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
+        if target.id.is_some() {
+            let verbs = self.verbs().iter().filter(|verb| *verb != Verb::Post).collect();
+            return Err(Error::new(
+                ErrorKind::MethodNotAllowed(verbs),
+                format!(
+                    "The {} does not have a post method implemented to handle HTTP method POST",
+                    self.name
+                ),
+            ));
+        }
+        let record = object(body)?;
+        let mut transaction = Transaction::default();
+        let id = transaction.create(&self, None, record)?;
+        transaction.commit().await?;
+        let body = ReplyBody::Value(id.to_value());
+        Ok(Reply { body, created: Some(id), ..Reply::default() })
+    }
+
+    async fn remove(self: Arc<Self>, target: Target) -> Result<Reply> {
+        let schema = Table::schema(&self);
+        let mut transaction = Transaction::default();
+        match &target.id {
+            Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
+            Some(_) | None => {
+                let query = Query { select: None, ..target.query(Some(&schema))? };
+                let mut search = self.search(query)?;
+                loop {
+                    let records = search.next_records(DELETE_BATCH)?;
+                    if records.is_empty() {
+                        break;
+                    }
+                    for record in records {
+                        let id = self.key_in(&record.to_map()?)?;
+                        transaction.delete(&self, &id)?;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        transaction.commit().await?;
+        Ok(Reply::value(Value::Bool(true)))
+    }
+
+    async fn send(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+        let mut transaction = Transaction::default();
+        transaction.publish(&self, target.id.unwrap_or(Id::Null), body.unwrap_or_default())?;
+        transaction.commit().await?;
+        Ok(Reply::default())
+    }
+
+    /// The key that a record carries.
+    fn key_in(&self, record: &Map) -> Result<Id> {
+        let schema = Table::schema(self);
+        match record.get(&schema.primary_key) {
+            Some(key) => key_of(key),
+            None => Err(Error::invalid(format!(
+                "Property {} is required: it is the primary key",
+                schema.primary_key
+            ))),
+        }
+    }
+}
+
+fn object(body: Option<Value>) -> Result<Map> {
+    match body {
+        Some(Value::Object(map)) => Ok(map),
+        Some(_) => Err(Error::invalid("A record must be an object")),
+        None => Err(Error::invalid("The request has no body: a record is required")),
+    }
+}
+
+/// The description of a table (`spec/harper-rest.md` section 1.3).
+fn describe(schema: &TableSchema) -> Value {
+    let attribute = |attribute: &Attribute| {
+        let mut map = Map::from_iter([
+            ("name".to_owned(), Value::from(attribute.name.as_str())),
+            ("type".to_owned(), Value::from(attribute.ty.to_string())),
+        ]);
+        if attribute.name == schema.primary_key {
+            map.insert("isPrimaryKey".to_owned(), Value::Bool(true));
+        }
+        if attribute.indexed {
+            map.insert("indexed".to_owned(), Value::Bool(true));
+        }
+        if attribute.required {
+            map.insert("nullable".to_owned(), Value::Bool(false));
+        }
+        Value::Object(map)
+    };
+    let attributes = schema.attributes.iter().map(attribute).collect();
+    Value::Object(Map::from_iter([
+        ("records".to_owned(), Value::from("./")),
+        ("name".to_owned(), Value::from(schema.table.as_str())),
+        ("database".to_owned(), Value::from(schema.database.as_str())),
+        ("attributes".to_owned(), Value::Array(attributes)),
+    ]))
+}
+
+/// A subscription as messages. What the client sends a table is not for anyone.
+struct Events {
+    subscription: Subscription,
+    incoming: Option<kora_resource::Incoming>,
+}
+
+impl Stream for Events {
+    type Item = Result<Message>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        // Read and let go, so that the transport's buffer never fills up; its end is the
+        // transport's to act on.
+        if let Some(incoming) = &mut this.incoming {
+            let ended = loop {
+                match incoming.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(_)) => {}
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
+                }
+            };
+            if ended {
+                this.incoming = None;
+            }
+        }
+        let frame = std::task::ready!(Pin::new(&mut this.subscription).poll_next(cx));
+        Poll::Ready(frame.map(|frame| frame.map(Message::Event)))
+    }
+}

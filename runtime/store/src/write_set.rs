@@ -1,0 +1,165 @@
+//! What one transaction asks of one database: the versions it read and the changes it wants.
+//!
+//! A write set is made on the caller's thread, already validated, and handed to the writer. A record
+//! has at most one write in a set: later ones are folded into earlier ones here, so that the writer
+//! plans each record once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use kora_resource::value::msgpack;
+use kora_resource::{Id, Map, Value, Version};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::Table;
+use crate::keys::Key;
+use crate::layout::TableId;
+use crate::merge::merge;
+
+/// Which record: its table and the key of its id.
+pub(crate) type Place = (TableId, Key);
+
+/// The checks and changes of one transaction in one database.
+#[derive(Debug, Default)]
+pub(crate) struct WriteSet {
+    pub reads: Reads,
+    /// In the order of each record's first change.
+    pub writes: IndexMap<Place, Write>,
+    pub messages: Vec<(Arc<Table>, Id, Key, Value)>,
+}
+
+/// The versions that were read, `None` where there was no record. Shared with the searches that the
+/// transaction has begun, which add to it as they are read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reads(Arc<Mutex<HashMap<Place, Option<Version>>>>);
+
+impl Reads {
+    /// The first version read of a record is the one that must still be there at commit.
+    pub(crate) fn note(&self, table: TableId, key: &Key, version: Option<Version>) {
+        self.0.lock().entry((table, key.clone())).or_insert(version);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<Place, Option<Version>>> {
+        self.0.lock()
+    }
+}
+
+/// The change of one record.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub table: Arc<Table>,
+    pub id: Id,
+    pub op: Op,
+}
+
+/// What becomes of a record.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// The whole record.
+    Put(Content),
+    /// The whole record, which must not exist.
+    Create(Content),
+    /// Properties to merge into the record, or into a new one.
+    Patch(Map),
+    Delete,
+    /// The end of an expired record: nothing if it has changed since.
+    Expire(Version),
+}
+
+/// A whole record.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub map: Map,
+    /// The encoded map, if the writer has nothing to assign in it: spares its thread the work.
+    pub body: Option<Bytes>,
+}
+
+impl Content {
+    pub(crate) fn new(map: Map) -> Content {
+        Content { map, body: None }
+    }
+}
+
+impl WriteSet {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.messages.is_empty()
+    }
+
+    /// Adds a change, folded into what the set already does to that record.
+    pub(crate) fn add(&mut self, key: Key, write: Write) {
+        let place = (write.table.id(), key);
+        match self.writes.entry(place) {
+            indexmap::map::Entry::Vacant(entry) => drop(entry.insert(write)),
+            indexmap::map::Entry::Occupied(mut entry) => {
+                let held = entry.get_mut();
+                let before = std::mem::replace(&mut held.op, Op::Delete);
+                held.op = before.then(write.op);
+            }
+        }
+    }
+
+    /// Does what can be done before the writer's thread has to: encodes whole records.
+    pub(crate) fn prepare(&mut self) {
+        for write in self.writes.values_mut() {
+            match &mut write.op {
+                Op::Put(content) | Op::Create(content)
+                    if !write.table.definition().assigns_times() =>
+                {
+                    content.body = Some(msgpack::encode_map(&content.map).into());
+                }
+                Op::Put(_) | Op::Create(_) | Op::Patch(_) | Op::Delete | Op::Expire(_) => {}
+            }
+        }
+    }
+
+    /// About how many bytes the set holds, for the bounds of the writer's queue.
+    pub(crate) fn cost(&self) -> usize {
+        const FIXED: usize = 128;
+        let content = |content: &Content| match &content.body {
+            Some(body) => body.len(),
+            None => map_size(&content.map),
+        };
+        let writes = self.writes.values().map(|write| {
+            FIXED
+                + match &write.op {
+                    Op::Put(whole) | Op::Create(whole) => content(whole),
+                    Op::Patch(changes) => map_size(changes),
+                    Op::Delete | Op::Expire(_) => 0,
+                }
+        });
+        let messages = self.messages.iter().map(|(.., value)| FIXED + value.approximate_size());
+        writes.chain(messages).sum::<usize>() + self.reads.lock().len() * FIXED
+    }
+}
+
+fn map_size(map: &Map) -> usize {
+    map.iter().map(|(name, value)| name.len() + value.approximate_size()).sum()
+}
+
+impl Op {
+    /// This change and then another, as one.
+    fn then(self, next: Op) -> Op {
+        match (self, next) {
+            // A record that this set creates is still refused if it exists.
+            (Op::Create(_), Op::Put(content)) => Op::Create(content),
+            (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content.map, changes)),
+            (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content.map, changes)),
+            (Op::Patch(mut before), Op::Patch(changes)) => {
+                merge(&mut before, changes);
+                Op::Patch(before)
+            }
+            (Op::Delete | Op::Expire(_), Op::Patch(changes)) => {
+                Op::Put(patched(Map::new(), changes))
+            }
+            (Op::Delete | Op::Expire(_), Op::Create(content)) => Op::Put(content),
+            (_, next) => next,
+        }
+    }
+}
+
+fn patched(mut map: Map, changes: Map) -> Content {
+    merge(&mut map, changes);
+    Content::new(map)
+}

@@ -1,0 +1,42 @@
+//! Applies a planned change: the record, its index entries and its log entry. Only LMDB can fail.
+
+use heed::{PutFlags, RwTxn};
+use kora_resource::{Event, EventKind, EventValue, Frame};
+
+use super::plan::{Change, Effect};
+use super::publisher::Published;
+use crate::StoreError;
+use crate::database::Position;
+use crate::environment::Trees;
+use crate::layout::{record_key, write_log_entry, write_record};
+
+pub(super) fn apply(
+    change: Change,
+    txn: &mut RwTxn<'_>,
+    trees: &Trees,
+    at: Position,
+) -> Result<Published, StoreError> {
+    let Change { table, id, key, effect, added, removed } = change;
+    for entry in removed {
+        trees.indexes.delete(txn, &entry.key)?;
+    }
+    for entry in added {
+        trees.indexes.put(txn, &entry.key, &entry.data)?;
+    }
+    let (kind, value) = match effect {
+        Effect::Put(record) => {
+            trees.records.put(txn, &record_key(table.id(), &key), &write_record(&record))?;
+            (EventKind::Put, EventValue::Record(record))
+        }
+        Effect::Delete => {
+            trees.records.delete(txn, &record_key(table.id(), &key))?;
+            (EventKind::Delete, EventValue::Absent)
+        }
+        Effect::Message(message) => (EventKind::Message, EventValue::Message(message)),
+    };
+    let version = at.version;
+    let event = Event { seq: Some(at.seq), kind, id, version, local_time: version, value };
+    let entry = write_log_entry(table.id(), &key, &event);
+    trees.log.put_with_flags(txn, PutFlags::APPEND, &at.seq.0.to_be_bytes(), &entry)?;
+    Ok(Published { table: table.key(), key, frame: Frame::new(event) })
+}

@@ -1,0 +1,122 @@
+//! `kora run` and `kora dev`: serve until a signal says stop.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use kora::config::{DEFAULT_PORT, Durability, default_data_directory, default_workers};
+use kora::{Config, Reloading, Server};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What is served, and how.
+#[derive(Debug, Args)]
+pub(super) struct Serving {
+    /// An application (a folder with config.yaml, schema.graphql or resources) or a folder of them
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// The address to listen on; 0.0.0.0 for all networks
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// The port to listen on; 0 for any that is free
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// Where the data lives [default: the folder .kora in DIR]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// JavaScript workers of each application [default: one a core]
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
+    /// When a write is acknowledged: `full` after it is on disk, `interval:MS` at once, with a sync
+    /// to disk every MS milliseconds
+    #[arg(long, default_value = "full", value_parser = parse_durability)]
+    durability: Durability,
+}
+
+impl Serving {
+    /// Serves until SIGTERM or SIGINT.
+    pub(super) fn serve(self, reloading: Reloading) -> anyhow::Result<()> {
+        // Before any other thread: the engine wants to be set up by the first.
+        kora_js::initialize();
+        let config = self.config(reloading);
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("kora-io")
+            .build()
+            .context("can't start the async threads")?
+            .block_on(serve_until_signal(config))
+    }
+
+    fn config(self, reloading: Reloading) -> Config {
+        Config {
+            host: self.host,
+            port: self.port,
+            data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
+            workers: self.threads.unwrap_or_else(default_workers),
+            durability: self.durability,
+            reloading,
+            ..Config::new(self.dir)
+        }
+    }
+}
+
+async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
+    let reloading = config.reloading;
+    let server = tokio::select! {
+        started = kora::serve(config) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    report_start(&server, reloading);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    server.shutdown().await;
+    Ok(())
+}
+
+fn report_start(server: &Server, reloading: Reloading) {
+    for failure in server.failures() {
+        eprintln!("kora: {failure}");
+    }
+    let address = server.local_address();
+    let watching = match reloading {
+        Reloading::OnChange => ", reloading on change",
+        Reloading::Off => "",
+    };
+    println!(
+        "{} {} successfully started on http://{address}/ (ws://{address}/){watching}",
+        kora::PRODUCT,
+        env!("CARGO_PKG_VERSION"),
+    );
+}
+
+fn parse_durability(text: &str) -> anyhow::Result<Durability> {
+    match text.split_once(':') {
+        None if text == "full" => Ok(Durability::Full),
+        Some(("interval", ms)) => {
+            let ms = ms.parse().context("expected a number of milliseconds after interval:")?;
+            Ok(Durability::Interval(Duration::from_millis(ms)))
+        }
+        _ => Err(anyhow!("expected full or interval:MS")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_is_full_or_an_interval() {
+        assert!(matches!(parse_durability("full").unwrap(), Durability::Full));
+        let interval = parse_durability("interval:50").unwrap();
+        assert!(matches!(interval, Durability::Interval(ms) if ms == Duration::from_millis(50)));
+        for wrong in ["", "interval", "interval:x", "none"] {
+            assert!(parse_durability(wrong).is_err(), "{wrong}");
+        }
+    }
+}

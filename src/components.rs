@@ -1,0 +1,189 @@
+//! Applications: found in a folder, loaded, kept as one immutable [`Snapshot`] and replaced while
+//! the server runs.
+//!
+//! [`Components`] owns the loaded applications. Requests read the current snapshot without a lock;
+//! a reload builds the next one beside it and swaps it in one step, so a request sees the old or
+//! the new state as a whole. Loads run one at a time. An application that worked and no longer
+//! loads keeps its old version; one that never worked answers 500 with the error on its paths.
+
+mod application;
+mod discovery;
+mod failed_resource;
+pub mod registry;
+pub mod watch;
+
+use std::collections::HashSet;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use kora_store::Store;
+
+use crate::config::component::RestOptions;
+use application::Application;
+pub use application::{LoadFailure, StaticMount};
+use registry::Registry;
+
+/// Everything that is served at one moment.
+#[derive(Default)]
+pub struct Snapshot {
+    pub registry: Registry,
+    pub statics: Vec<StaticMount>,
+    /// First URL segments that exist as static files. A path that begins with one is looked up on
+    /// disk before it goes to a resource of the same name (`spec/harper-components.md` section 2.2);
+    /// all others go to their resource without touching the disk.
+    static_names: HashSet<String>,
+    /// What any application says about REST; `None` while none turns it on.
+    pub rest: Option<RestOptions>,
+}
+
+impl Snapshot {
+    /// Whether a static file may stand in front of a resource at `path` (with its leading `/`).
+    pub fn may_be_static(&self, path: &str) -> bool {
+        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        self.static_names.contains(first)
+    }
+
+    fn of(applications: &[Arc<Application>]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for application in applications {
+            for registration in &application.registrations {
+                snapshot.registry.insert(registration.clone());
+            }
+            if let Some(mount) = &application.statics {
+                mount.collect_first_segments(&mut snapshot.static_names);
+                snapshot.statics.push(mount.clone());
+            }
+            if let Some(rest) = application.rest {
+                let merged = snapshot.rest.get_or_insert(rest);
+                merged.last_modified |= rest.last_modified;
+                merged.web_socket &= rest.web_socket;
+            }
+        }
+        snapshot
+    }
+}
+
+/// How applications are loaded.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// One application, or a folder of them.
+    pub directory: PathBuf,
+    /// Where the databases live; never served and never watched.
+    pub data: PathBuf,
+    /// JavaScript workers of each application.
+    pub workers: NonZeroUsize,
+    /// How long what a replaced generation began may go on.
+    pub grace: Duration,
+}
+
+/// What a reload did.
+#[derive(Debug)]
+pub enum Reload {
+    /// The new state is served.
+    Replaced,
+    /// At least one application did not load; its old version goes on.
+    KeptOld(Vec<LoadFailure>),
+    /// Only static files changed, which are read from disk anyway.
+    StaticsOnly,
+}
+
+/// The applications of one server.
+pub struct Components {
+    settings: Settings,
+    store: Arc<Store>,
+    snapshot: ArcSwap<Snapshot>,
+    /// In order of discovery. The lock makes loads run one at a time.
+    loaded: tokio::sync::Mutex<Vec<Arc<Application>>>,
+}
+
+impl Components {
+    /// Finds and loads everything. An application that fails is served as errors and reported in
+    /// the second value; the error is for a folder that can't be read.
+    pub async fn load(
+        settings: Settings,
+        store: Arc<Store>,
+    ) -> io::Result<(Arc<Components>, Vec<LoadFailure>)> {
+        let mut loaded = Vec::new();
+        let mut failures = Vec::new();
+        for found in discovery::discover(&settings.directory)? {
+            let application = Application::load(&found, &settings, &store).await;
+            application.report_warnings();
+            failures.extend(application.failures.iter().cloned());
+            loaded.push(Arc::new(application));
+        }
+        let components = Components {
+            settings,
+            store,
+            snapshot: ArcSwap::from_pointee(Snapshot::of(&loaded)),
+            loaded: tokio::sync::Mutex::new(loaded),
+        };
+        Ok((Arc::new(components), failures))
+    }
+
+    /// What is served now.
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.settings.data
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.settings.directory
+    }
+
+    /// Loads again whatever `changed` belongs to, and swaps it in.
+    pub async fn reload(&self, changed: &[PathBuf]) -> io::Result<Reload> {
+        let mut loaded = self.loaded.lock().await;
+        let found = discovery::discover(&self.settings.directory)?;
+        let mut next = Vec::with_capacity(found.len());
+        let mut failures = Vec::new();
+        let mut anything_loaded = found.len() != loaded.len();
+        for found in &found {
+            let old = loaded.iter().find(|old| old.directory == found.directory);
+            if let Some(old) = old
+                && !changed.iter().any(|path| old.depends_on(path))
+            {
+                next.push(old.clone());
+                continue;
+            }
+            anything_loaded = true;
+            let new = Application::load(found, &self.settings, &self.store).await;
+            failures.extend(new.failures.iter().cloned());
+            match old {
+                Some(old) if !new.failures.is_empty() && old.failures.is_empty() => {
+                    new.shutdown();
+                    next.push(old.clone());
+                }
+                _ => {
+                    new.report_warnings();
+                    next.push(Arc::new(new));
+                }
+            }
+        }
+        self.snapshot.store(Arc::new(Snapshot::of(&next)));
+        for old in loaded.iter() {
+            if !next.iter().any(|new| Arc::ptr_eq(new, old)) {
+                old.retire(self.settings.grace);
+            }
+        }
+        *loaded = next;
+        Ok(match (anything_loaded, failures.is_empty()) {
+            (false, _) => Reload::StaticsOnly,
+            (true, true) => Reload::Replaced,
+            (true, false) => Reload::KeptOld(failures),
+        })
+    }
+
+    /// Stops all guest code. For the end of the process; calls in flight are abandoned.
+    pub async fn shutdown(&self) {
+        for application in self.loaded.lock().await.iter() {
+            application.shutdown();
+        }
+    }
+}

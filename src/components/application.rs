@@ -1,0 +1,308 @@
+//! Loading one application: its configuration, then its schema, then its classes
+//! (`spec/harper-components.md` section 1.2).
+//!
+//! Each step that fails is remembered and answered for by an error on its paths; the other steps go
+//! on. Blocking work (reading files, building tables) runs off the async threads.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kora_resource::Resource;
+use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
+use kora_store::{Store, StoreError, Table};
+
+use super::Settings;
+use super::discovery::FoundApplication;
+use super::failed_resource::FailedResource;
+use super::registry::{Registration, Served};
+use crate::config::component::{
+    ComponentConfig, ConfigError, FILE_NAMES, RestOptions, StaticOptions,
+};
+use crate::config::file_set::{FileSet, join, relative_path};
+
+/// Why a part of an application did not load. Its text names the file and the line.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LoadFailure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Schema(#[from] Arc<SchemaError>),
+    #[error("the tables of {application} can't be made: {source}")]
+    Tables { application: String, source: Arc<StoreError> },
+    #[error(transparent)]
+    Resources(#[from] Arc<kora_js::LoadError>),
+    #[error("the files of {application} can't be read: {source}")]
+    Files { application: String, source: Arc<io::Error> },
+}
+
+/// A folder of static files and where it is mounted.
+#[derive(Debug, Clone)]
+pub struct StaticMount {
+    /// The application's folder.
+    pub directory: PathBuf,
+    /// The data directory, which is never served wherever it lies.
+    pub data: PathBuf,
+    pub options: StaticOptions,
+}
+
+impl StaticMount {
+    /// Adds the first URL segments under which this mount has something.
+    pub(super) fn collect_first_segments(&self, names: &mut HashSet<String>) {
+        let mount = self.options.files.mount();
+        if !mount.is_empty() {
+            names.insert(mount.split('/').next().unwrap_or(mount).to_owned());
+            return;
+        }
+        for base in self.options.files.bases() {
+            // A missing folder is an empty one.
+            for entry in
+                std::fs::read_dir(self.directory.join(base)).into_iter().flatten().flatten()
+            {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                if name == "index.html" {
+                    names.insert(String::new());
+                }
+                if entry.path().is_dir() || self.options.files.contains(&join(base, &name)) {
+                    names.insert(name);
+                }
+            }
+        }
+    }
+}
+
+/// One version of one application.
+pub(super) struct Application {
+    pub(super) directory: PathBuf,
+    pub(super) registrations: Vec<Registration>,
+    pub(super) statics: Option<StaticMount>,
+    pub(super) rest: Option<RestOptions>,
+    pub(super) failures: Vec<LoadFailure>,
+    name: String,
+    warnings: Vec<String>,
+    schemas: Option<FileSet>,
+    resources: Option<FileSet>,
+    guest: Option<Arc<kora_js::Generation>>,
+}
+
+impl Application {
+    /// Loads the application that was found. Never fails as a whole: see `failures`.
+    pub(super) async fn load(
+        found: &FoundApplication,
+        settings: &Settings,
+        store: &Arc<Store>,
+    ) -> Application {
+        let mut application = Application {
+            directory: found.directory.clone(),
+            name: found.name.clone(),
+            registrations: Vec::new(),
+            statics: None,
+            rest: None,
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            schemas: None,
+            resources: None,
+            guest: None,
+        };
+        match ComponentConfig::read(&found.directory, &found.name) {
+            Ok(config) => application.configure(config, &settings.data),
+            Err(error) => {
+                application.fail("", error.into());
+                return application;
+            }
+        }
+        application.load_schemas(store).await;
+        application.load_resources(settings, store).await;
+        application
+    }
+
+    /// Whether a change of `path` asks for loading again. Static files don't: they are read from
+    /// disk for each request. Everything else might be imported by a resource.
+    pub(super) fn depends_on(&self, path: &Path) -> bool {
+        let Some(relative) = relative_path(&self.directory, path) else { return false };
+        if FILE_NAMES.contains(&relative.as_str()) {
+            return true;
+        }
+        let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(&relative));
+        if takes(&self.schemas) || takes(&self.resources) {
+            return true;
+        }
+        !self.statics.as_ref().is_some_and(|mount| mount.options.files.contains(&relative))
+    }
+
+    /// Logs what the configuration asked for in vain.
+    pub(super) fn report_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// Lets what this version began come to its end, for at most `grace`.
+    pub(super) fn retire(&self, grace: Duration) {
+        if let Some(guest) = &self.guest {
+            guest.clone().retire(grace);
+        }
+    }
+
+    /// Stops this version's guest code now.
+    pub(super) fn shutdown(&self) {
+        if let Some(guest) = &self.guest {
+            guest.shutdown();
+        }
+    }
+
+    fn configure(&mut self, config: ComponentConfig, data: &Path) {
+        self.rest = config.rest;
+        self.warnings = config.warnings;
+        self.schemas = config.schemas;
+        self.resources = config.resources;
+        let directory = self.directory.clone();
+        self.statics =
+            config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
+    }
+
+    async fn load_schemas(&mut self, store: &Arc<Store>) {
+        let Some(files) = self.schemas.clone() else { return };
+        let mount = files.mount().to_owned();
+        let (directory, name, store) = (self.directory.clone(), self.name.clone(), store.clone());
+        let work = move || apply_schemas(&files, &directory, &name, &store);
+        match run_blocking(work).await {
+            Ok(applied) => {
+                self.warnings.extend(applied.warnings);
+                self.registrations.extend(applied.tables.into_iter().filter_map(registration));
+            }
+            Err(failure) => self.fail(&mount, failure),
+        }
+    }
+
+    async fn load_resources(&mut self, settings: &Settings, store: &Arc<Store>) {
+        let Some(files) = self.resources.clone() else { return };
+        let mount = files.mount().to_owned();
+        let directory = self.directory.clone();
+        let listed = match run_blocking(move || files.list(&directory)).await {
+            Ok(listed) => listed,
+            Err(source) => {
+                let application = self.name.clone();
+                self.fail(&mount, LoadFailure::Files { application, source: Arc::new(source) });
+                return;
+            }
+        };
+        if listed.is_empty() {
+            return;
+        }
+        let application = kora_js::Application {
+            name: self.name.clone(),
+            directory: self.directory.clone(),
+            modules: listed
+                .into_iter()
+                .map(|file| kora_js::ResourceModule {
+                    path: file.path,
+                    url_directory: file.url_directory,
+                })
+                .collect(),
+            workers: settings.workers,
+        };
+        match kora_js::load(application, store.clone()).await {
+            Ok(guest) => {
+                self.registrations.extend(guest.exports().iter().map(|exported| Registration {
+                    path: exported.path.clone(),
+                    resource: exported.resource.clone(),
+                    table: exported.table.clone(),
+                    protocols: Protocols::default(),
+                    served: Served::ByGuest,
+                }));
+                self.guest = Some(guest);
+            }
+            Err(error) => self.fail(&mount, Arc::new(error).into()),
+        }
+    }
+
+    /// Answers 500 with the reason for everything below `path` that nothing else answers for.
+    fn fail(&mut self, path: &str, failure: LoadFailure) {
+        if !self.registrations.iter().any(|registration| registration.path == path) {
+            self.registrations.push(Registration {
+                path: path.to_owned(),
+                resource: FailedResource::new(self.name.clone(), failure.to_string()),
+                table: None,
+                protocols: Protocols::default(),
+                served: Served::Natively,
+            });
+        }
+        // A browser must reach the error even if nothing in the configuration turned REST on.
+        self.rest.get_or_insert(RestOptions { last_modified: false, web_socket: true });
+        self.failures.push(failure);
+    }
+}
+
+/// A table and the path that its schema exports it under.
+struct ExportedTable {
+    table: Arc<Table>,
+    schema: TableSchema,
+    url_directory: String,
+}
+
+/// What an application's schema files came to.
+struct AppliedSchemas {
+    tables: Vec<ExportedTable>,
+    /// Each begins with file and line.
+    warnings: Vec<String>,
+}
+
+/// Parses all schema files and makes their tables.
+fn apply_schemas(
+    files: &FileSet,
+    directory: &Path,
+    application: &str,
+    store: &Arc<Store>,
+) -> Result<AppliedSchemas, LoadFailure> {
+    let unreadable = |source: io::Error| LoadFailure::Files {
+        application: application.to_owned(),
+        source: Arc::new(source),
+    };
+    let mut schemas: Vec<TableSchema> = Vec::new();
+    let mut url_directories = Vec::new();
+    let mut warnings = Vec::new();
+    for file in files.list(directory).map_err(unreadable)? {
+        let text = std::fs::read_to_string(&file.path).map_err(unreadable)?;
+        let parsed = schema::parse(&text, &file.path).map_err(Arc::new)?;
+        let shown = file.path.display();
+        warnings.extend(parsed.warnings.iter().map(|warning| format!("{shown}:{warning}")));
+        for table in parsed.tables {
+            url_directories.push(file.url_directory.clone());
+            schemas.push(table);
+        }
+    }
+    let tables = store.apply(&schemas).map_err(|source| LoadFailure::Tables {
+        application: application.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let tables = tables
+        .into_iter()
+        .zip(schemas)
+        .zip(url_directories)
+        .map(|((table, schema), url_directory)| ExportedTable { table, schema, url_directory })
+        .collect();
+    Ok(AppliedSchemas { tables, warnings })
+}
+
+fn registration(exported: ExportedTable) -> Option<Registration> {
+    let export = exported.schema.export.as_ref()?;
+    Some(Registration {
+        path: join(&exported.url_directory, export.path.trim_matches('/')),
+        resource: exported.table as Arc<dyn Resource>,
+        table: Some((exported.schema.database.clone(), exported.schema.table.clone())),
+        protocols: export.protocols,
+        served: Served::Natively,
+    })
+}
+
+/// Runs blocking work on the blocking pool.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The task is never aborted, so a failed join is a panic of the work: let it go on here.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,85 @@
+//! What the server is told: by flags ([`Config`]) and by each application's `config.yaml`
+//! ([`component::ComponentConfig`]).
+//!
+//! Reading is pure: nothing here opens a port or a store, and every error names the file and line
+//! that it is about.
+
+pub mod component;
+pub mod file_set;
+mod yaml;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use kora_store::Durability;
+
+/// The port that Harper's REST interface answers on, and ours.
+pub const DEFAULT_PORT: u16 = 9926;
+
+/// The folder inside the application's that holds the data unless `--data` names another. The dot
+/// keeps it out of discovery, watching and static files.
+pub const DEFAULT_DATA_DIRECTORY: &str = ".kora";
+
+/// The largest request body that is read (`spec/harper-rest.md` section 7).
+pub const DEFAULT_BODY_LIMIT: usize = 10_000_000;
+
+/// How long calls and sockets of a replaced generation may live on.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// Whether the server looks for changes of the files that it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloading {
+    Off,
+    /// Load a new generation when a schema, a resource or a configuration changes.
+    OnChange,
+}
+
+/// How to serve: what the flags of `kora run` say.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// One application, or a folder of them.
+    pub directory: PathBuf,
+    /// A host name or address to listen on.
+    pub host: String,
+    /// 0 lets the system choose.
+    pub port: u16,
+    /// Where the databases live.
+    pub data: PathBuf,
+    /// JavaScript workers of each application.
+    pub workers: NonZeroUsize,
+    pub durability: Durability,
+    pub reloading: Reloading,
+    /// How long calls and sockets of a replaced generation may live on.
+    pub grace: Duration,
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+}
+
+impl Config {
+    /// The defaults for one folder: loopback only, the default port, durable, not reloading.
+    pub fn new(directory: impl Into<PathBuf>) -> Config {
+        let directory = directory.into();
+        Config {
+            data: default_data_directory(&directory),
+            directory,
+            host: "127.0.0.1".to_owned(),
+            port: DEFAULT_PORT,
+            workers: default_workers(),
+            durability: Durability::Full,
+            reloading: Reloading::Off,
+            grace: DEFAULT_GRACE,
+            body_limit: DEFAULT_BODY_LIMIT,
+        }
+    }
+}
+
+/// Where the data of the application in `directory` goes if nothing else is said.
+pub fn default_data_directory(directory: &Path) -> PathBuf {
+    directory.join(DEFAULT_DATA_DIRECTORY)
+}
+
+/// One worker a core.
+pub fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,77 @@
+//! Who is on the other end of a connection, and the [`Context`] of what it asks.
+//!
+//! Authentication comes with a later slice. Today a loopback peer is the local super user
+//! (`spec/harper-rest.md` section 9.1, local bypass) and everybody else is nobody.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+
+use hyper::http::request::Parts;
+use hyper::{Version, header};
+use kora_resource::{Context, RequestInfo, User};
+
+use crate::components::registry::Served;
+
+static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
+    LazyLock::new(|| Arc::new(User { username: "local".to_owned(), super_user: true }));
+
+/// One connection's client.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    address: IpAddr,
+    user: Option<Arc<User>>,
+    /// Shared by all requests to resources that never look at the request itself.
+    plain_context: Arc<Context>,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr) -> Peer {
+        let address = address.ip().to_canonical();
+        let user = address.is_loopback().then(|| LOCAL_SUPER_USER.clone());
+        let plain_context =
+            Arc::new(Context { user: user.clone(), request: None, authorize: true });
+        Peer { address, user, plain_context }
+    }
+
+    /// The context of one request. The copy of the request is made only for guests.
+    pub(crate) fn context(&self, served: Served, request: &Parts) -> Arc<Context> {
+        match served {
+            Served::Natively => self.plain_context.clone(),
+            Served::ByGuest => Arc::new(Context {
+                user: self.user.clone(),
+                request: Some(Arc::new(self.request_info(request))),
+                authorize: true,
+            }),
+        }
+    }
+
+    fn request_info(&self, request: &Parts) -> RequestInfo {
+        let host = request
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .or_else(|| request.uri.authority().map(|authority| authority.as_str()));
+        RequestInfo {
+            method: request.method.as_str().to_owned(),
+            url: request.uri.path_and_query().map_or("/", |url| url.as_str()).to_owned(),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        name.as_str().to_owned(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
+                })
+                .collect(),
+            protocol: "http",
+            host: host.map(str::to_owned),
+            ip: Some(self.address),
+            http_version: match request.version {
+                Version::HTTP_2 => "2.0",
+                Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
+        }
+    }
+}

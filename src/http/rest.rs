@@ -1,0 +1,134 @@
+//! REST: one HTTP request becomes one [`Call`], its [`kora_resource::Reply`] one response
+//! (`spec/harper-rest.md` sections 1, 2, 5 and 7).
+//!
+//! The way of a table GET is the one that must stay lean: no copy of the request, no task, one
+//! boxed future (the resource's), one buffer for the body.
+
+pub(crate) mod etag;
+mod items;
+mod method;
+mod reply;
+mod request_body;
+
+use std::time::Instant;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+use kora_resource::{Call, Result, Target};
+
+use super::Response;
+use super::body::ResponseBody;
+use super::peer::Peer;
+use super::{negotiation, problem};
+use crate::PRODUCT;
+use crate::components::registry::Registration;
+use method::Asked;
+
+/// What the router found out about a request.
+pub(crate) struct Exchange<'a> {
+    pub(crate) registration: &'a Registration,
+    /// Where in the URL the part begins that follows the resource's path.
+    pub(crate) remainder_start: usize,
+    /// Send `Last-Modified`.
+    pub(crate) last_modified: bool,
+    /// The largest request body, in bytes.
+    pub(crate) body_limit: usize,
+    pub(crate) peer: &'a Peer,
+}
+
+impl Exchange<'_> {
+    /// The target that the URL names below the resource's path.
+    pub(crate) fn target(&self, request: &Parts) -> Result<Target> {
+        let schema = self.registration.resource.schema();
+        Target::parse(&url(request)[self.remainder_start..], schema.as_deref())
+    }
+}
+
+/// The path and query of a request, with the leading `/`.
+pub(crate) fn url(request: &Parts) -> &str {
+    request.uri.path_and_query().map_or("/", |url| url.as_str())
+}
+
+/// Answers one request.
+pub(crate) async fn respond(exchange: &Exchange<'_>, request: Request<Incoming>) -> Response {
+    let began = Instant::now();
+    let (request, body) = request.into_parts();
+    let mut response = match answer(exchange, &request, body).await {
+        Ok(response) => response,
+        Err(error) => problem::response(&error, url(&request)),
+    };
+    add_server_timing(&mut response, began);
+    if request.method == hyper::Method::HEAD {
+        drop_body(&mut response);
+    }
+    response
+}
+
+async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Result<Response> {
+    let resource = &exchange.registration.resource;
+    let verb = match method::read(&request.method) {
+        Asked::Verb(verb) => verb,
+        Asked::Options => return Ok(options(exchange)),
+        Asked::Trace => {
+            let text = format!("{PRODUCT} is the terminating server");
+            return Ok(problem::with_text(StatusCode::OK, text));
+        }
+        Asked::Brew => return Ok(problem::with_text(StatusCode::IM_A_TEAPOT, "I'm a teapot")),
+        Asked::Unserved(name) => {
+            return Err(method::missing(&**resource, name, request.method.as_str()));
+        }
+        Asked::Unknown => {
+            let text = format!("Method {} is not recognized", request.method);
+            return Err(kora_resource::Error::new(kora_resource::ErrorKind::Status(501), text));
+        }
+    };
+    if !resource.verbs().contains(verb) {
+        return Err(method::missing(&**resource, verb.method(), request.method.as_str()));
+    }
+    let target = exchange.target(request)?;
+    let representation = negotiation::choose(&request.headers, target.extension.as_deref())?;
+    let body = match body.is_end_stream() {
+        true => None,
+        false => request_body::read(&request.headers, body, exchange.body_limit).await?,
+    };
+    let context = exchange.peer.context(exchange.registration.served, request);
+    let reply = resource.clone().call(Call { verb, target, body, context }).await?;
+    let form = reply::Form {
+        verb,
+        representation,
+        request: &request.headers,
+        last_modified: exchange.last_modified,
+    };
+    reply::build(reply, &form).await
+}
+
+/// `OPTIONS`: the methods that the resource has, in the order of section 2.
+fn options(exchange: &Exchange<'_>) -> Response {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let allow = method::allowed(exchange.registration.resource.verbs());
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
+}
+
+fn add_server_timing(response: &mut Response, began: Instant) {
+    const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+    let text = format!("hdb;dur={:.2}", began.elapsed().as_secs_f64() * 1000.0);
+    if let Ok(value) = HeaderValue::try_from(text) {
+        response.headers_mut().append(SERVER_TIMING, value);
+    }
+}
+
+/// Keeps the headers of a response, its length among them, and nothing else.
+fn drop_body(response: &mut Response) {
+    let length = match response.body() {
+        ResponseBody::Empty | ResponseBody::Streamed(_) => None,
+        ResponseBody::Full(bytes) => Some(bytes.len()),
+    };
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    *response.body_mut() = ResponseBody::Empty;
+}

@@ -1,0 +1,22 @@
+//! The server: everything that knows HTTP, files and processes.
+//!
+//! [`serve`] opens the store, loads the applications below one folder and answers for them over
+//! REST, WebSocket and Server-Sent Events until [`Server::shutdown`]. The binary `kora` is a thin
+//! command line over it; tests and benches may call it directly.
+//!
+//! Which module to open: [`config`] reads flags and `config.yaml`; [`components`] finds, loads and
+//! reloads applications and keeps the registry of paths; [`http`] is the listener, the router, REST
+//! and static files; [`realtime`] is WebSocket and SSE. The last two see only the
+//! [`kora_resource::Resource`] trait.
+
+pub mod components;
+pub mod config;
+pub mod http;
+pub mod realtime;
+mod server;
+
+pub use config::{Config, Reloading};
+pub use server::{ServeError, Server, serve};
+
+/// The name of this host in texts that clients see.
+pub const PRODUCT: &str = "Kora";

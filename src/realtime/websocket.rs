@@ -1,0 +1,279 @@
+//! WebSocket: one socket is one `connect` of a resource (`spec/harper-realtime.md` section 5).
+//!
+//! A socket is one task. In it two futures run side by side: [`reading`] turns frames into messages
+//! for the resource, [`serve`] turns the resource's stream into frames. The first that ends decides
+//! how the socket is closed; dropping the other is how the resource learns that the client is gone.
+
+mod reading;
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastwebsockets::Role;
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::StreamExt;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::upgrade::Upgraded;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use kora_resource::value::json;
+use kora_resource::{Connect, Context, Error, ErrorKind, Message, Outgoing, Result, Target};
+use tokio::io::{AsyncWrite, WriteHalf};
+use tokio::sync::mpsc;
+
+use super::drain::{Drain, OpenSocket};
+use super::envelope;
+use super::frame_writer::{FrameWriter, Opcode, encode_close};
+use super::inbox::{self, Inbox};
+use crate::components::registry::Registration;
+use crate::http::body::ResponseBody;
+use crate::http::peer::Peer;
+use crate::http::{Response, negotiation, problem};
+use reading::Decoding;
+
+/// How long the closing handshake may take.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Pongs that wait to be written; a client that sends more pings than it reads pongs loses some.
+const PONGS: usize = 8;
+
+/// How a socket ends.
+#[derive(Debug)]
+enum End {
+    /// The client sent a close frame with this payload, which goes back to it.
+    ClosedByClient(Bytes),
+    /// The connection is lost, or the client has stopped reading: nothing can be said any more.
+    Gone,
+    /// The client broke the protocol or a limit.
+    Refused {
+        code: u16,
+        reason: String,
+    },
+    /// The resource's stream is over.
+    Finished,
+    Failed(Error),
+    /// The server stops.
+    Draining,
+}
+
+/// Accepts an upgrade. It always succeeds, also for paths that nobody answers for: browsers can read
+/// the reason of a close, but no status of a refused upgrade.
+pub(crate) fn accept(
+    mut request: Request<Incoming>,
+    found: Option<(Arc<Registration>, String)>,
+    peer: &Peer,
+    drain: &Drain,
+) -> Response {
+    let (response, upgraded) = match fastwebsockets::upgrade::upgrade(&mut request) {
+        Ok(accepted) => accepted,
+        Err(error) => return problem::with_text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let (request, _) = request.into_parts();
+    let mut response = response.map(|_| ResponseBody::Empty);
+    if let Some(protocol) = first_protocol(&request.headers) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    let opening = match found {
+        Some((registration, remainder)) => {
+            let context = peer.context(registration.served, &request);
+            Opening::To { registration, remainder, context }
+        }
+        None => Opening::ToNobody { path: request.uri.path().to_owned() },
+    };
+    let (drain, open) = (drain.clone(), drain.socket());
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(socket) => run(socket.into_inner(), opening, request.headers, drain, open).await,
+            Err(error) => tracing::debug!("upgrade: {error}"),
+        }
+    });
+    response
+}
+
+/// What a socket was opened to.
+enum Opening {
+    To { registration: Arc<Registration>, remainder: String, context: Arc<Context> },
+    ToNobody { path: String },
+}
+
+impl Opening {
+    async fn connect(self, headers: &HeaderMap, inbox: Inbox) -> Result<Outgoing> {
+        let (registration, remainder, context) = match self {
+            Opening::To { registration, remainder, context } => (registration, remainder, context),
+            Opening::ToNobody { path } => {
+                let reason = format!("No resource was found to handle {path}");
+                return Err(Error::not_found(reason));
+            }
+        };
+        let resource = registration.resource.clone();
+        let target = Target::parse(&remainder, resource.schema().as_deref())?;
+        negotiation::choose(headers, target.extension.as_deref())?;
+        let incoming: kora_resource::Incoming = Box::pin(inbox);
+        resource.connect(Connect { target, context, incoming: Some(incoming) }).await
+    }
+
+    /// The extension of the URL, which decides how the client's messages are read.
+    fn extension(&self) -> Option<String> {
+        let Opening::To { registration, remainder, .. } = self else { return None };
+        let schema = registration.resource.schema();
+        Target::parse(remainder, schema.as_deref()).ok()?.extension
+    }
+}
+
+async fn run(
+    io: TokioIo<Upgraded>,
+    opening: Opening,
+    headers: HeaderMap,
+    mut drain: Drain,
+    _open: OpenSocket,
+) {
+    let (read, write) = tokio::io::split(io);
+    let (read, _) = fastwebsockets::after_handshake_split(read, tokio::io::sink(), Role::Server);
+    let mut writer = FrameWriter::new(write);
+    let is_known_path = matches!(opening, Opening::To { .. });
+    let decoding = Decoding::choose(opening.extension().as_deref(), &headers);
+    let (sender, inbox) = inbox::new();
+    let (pongs, pings) = mpsc::channel(PONGS);
+    let mut reading = pin!(reading::run(read, sender, decoding, pongs));
+    let end = {
+        let serving = pin!(async {
+            let mut outgoing = tokio::select! {
+                connected = opening.connect(&headers, inbox) => match connected {
+                    Ok(outgoing) => outgoing,
+                    Err(error) => return End::Failed(error),
+                },
+                () = drain.begun() => return End::Draining,
+            };
+            serve(&mut outgoing, &mut writer, pings, &mut drain).await
+        });
+        match select(reading.as_mut(), serving).await {
+            Either::Left((end, _)) => End::from(end),
+            Either::Right((end, _)) => end,
+        }
+    };
+    let client_may_answer =
+        !matches!(end, End::ClosedByClient(_) | End::Gone | End::Refused { .. });
+    if let Err(error) = tokio::time::timeout(CLOSING, close(&mut writer, end, is_known_path))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    {
+        tracing::debug!("closing a socket: {error}");
+        return;
+    }
+    if client_may_answer {
+        // Waits for the client's own close frame, so that ours is not lost in a reset.
+        let _ = tokio::time::timeout(CLOSING, reading).await;
+    }
+    let _ = tokio::time::timeout(CLOSING, writer.shutdown()).await;
+}
+
+/// Writes what the resource sends until it ends. What is ready goes out together.
+async fn serve<W: AsyncWrite + Unpin>(
+    outgoing: &mut Outgoing,
+    writer: &mut FrameWriter<W>,
+    mut pings: mpsc::Receiver<Bytes>,
+    drain: &mut Drain,
+) -> End {
+    loop {
+        let mut more = tokio::select! {
+            biased;
+            () = drain.begun() => return End::Draining,
+            Some(ping) = pings.recv() => writer.push_message(Opcode::Pong, ping),
+            message = outgoing.next() => match message {
+                Some(Ok(message)) => push(writer, message),
+                Some(Err(error)) => return End::Failed(error),
+                None => return End::Finished,
+            },
+        };
+        let mut end = None;
+        while more {
+            match outgoing.next().now_or_never() {
+                Some(Some(Ok(message))) => more = push(writer, message),
+                Some(Some(Err(error))) => {
+                    end = Some(End::Failed(error));
+                    break;
+                }
+                Some(None) => {
+                    end = Some(End::Finished);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if let Err(error) = writer.flush().await {
+            tracing::debug!("a socket is dropped: {error}");
+            return End::Gone;
+        }
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// Queues one message; true while more should be gathered.
+fn push<W: AsyncWrite + Unpin>(writer: &mut FrameWriter<W>, message: Message) -> bool {
+    match message {
+        Message::Event(frame) => writer.push(envelope::web_socket(&frame)),
+        Message::Value(value) => {
+            let mut text = Vec::with_capacity(128);
+            json::write(&value, &mut text);
+            writer.push_message(Opcode::Text, text.into())
+        }
+        Message::Raw { content_type, data } => {
+            let is_text = content_type.starts_with("text/") || content_type == "application/json";
+            let is_text = is_text && std::str::from_utf8(&data).is_ok();
+            writer.push_message(if is_text { Opcode::Text } else { Opcode::Binary }, data)
+        }
+    }
+}
+
+/// Sends the close frame that tells the client how it ended.
+async fn close(
+    writer: &mut FrameWriter<WriteHalf<TokioIo<Upgraded>>>,
+    end: End,
+    is_known_path: bool,
+) -> io::Result<()> {
+    let frame = match end {
+        End::Gone => return Ok(()),
+        End::ClosedByClient(payload) => super::frame_writer::encode_frame(Opcode::Close, &payload),
+        End::Finished => encode_close(None),
+        End::Draining => encode_close(Some((1001, "The server is stopping"))),
+        End::Refused { code, reason } => encode_close(Some((code, &reason))),
+        End::Failed(error) if is_known_path => {
+            problem::log(&error, "a socket");
+            encode_close(Some((close_code(&error), &problem::one_line(&error))))
+        }
+        End::Failed(error) => encode_close(Some((1011, &error.message))),
+    };
+    writer.push(frame);
+    writer.flush().await
+}
+
+/// The close code of an error: 3000 and 3003 for refused users, 1013 for a reader that was too slow
+/// or a host that is busy, 1011 for the rest.
+fn close_code(error: &Error) -> u16 {
+    match error.kind {
+        ErrorKind::Unauthenticated | ErrorKind::Status(401) => 3000,
+        ErrorKind::Forbidden | ErrorKind::Status(403) => 3003,
+        ErrorKind::Unavailable => 1013,
+        ErrorKind::Invalid
+        | ErrorKind::NotFound
+        | ErrorKind::MethodNotAllowed(_)
+        | ErrorKind::NotAcceptable
+        | ErrorKind::Conflict
+        | ErrorKind::TooLarge
+        | ErrorKind::Internal
+        | ErrorKind::Status(_) => 1011,
+    }
+}
+
+/// The first subprotocol that the client offers: browsers insist on hearing one of theirs.
+fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    const PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
+    let offered = headers.get(PROTOCOL)?.to_str().ok()?;
+    HeaderValue::from_str(offered.split(',').next()?.trim()).ok()
+}

@@ -1,0 +1,141 @@
+//! The server as a whole: started in order, stopped in the reverse order.
+//!
+//! Start: the port, the store, the applications, the listener. Stop: no new connections, requests
+//! finish, sockets close with 1001, guests stop, the store syncs and gives up its lock.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kora_store::{Store, StoreError, StoreOptions};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::components::watch::{Watch, watch};
+use crate::components::{Components, LoadFailure, Settings};
+use crate::config::{Config, Reloading};
+use crate::http::listener;
+use crate::http::router::Router;
+use crate::realtime::drain::DrainControl;
+
+/// How long sockets may take to close after the server was told to stop.
+const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the server did not start. One line each, for a terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("there is no folder {}", .0.display())]
+    NoFolder(PathBuf),
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    #[error("{address} is in use by another process; choose another port with --port")]
+    PortTaken { address: String },
+    #[error("can't listen on {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("can't read {}: {source}", folder.display())]
+    Discovery { folder: PathBuf, source: io::Error },
+    #[error("can't watch for changes: {0}")]
+    Watch(#[from] notify::Error),
+}
+
+/// A running server. [`Server::shutdown`] ends it; dropping it leaves it running.
+pub struct Server {
+    address: SocketAddr,
+    components: Arc<Components>,
+    store: Arc<Store>,
+    failures: Vec<LoadFailure>,
+    drain: DrainControl,
+    listening: JoinHandle<()>,
+    watching: Option<Watch>,
+}
+
+/// Starts to serve. Answers when the listener does. Needs a multi-threaded tokio runtime.
+pub async fn serve(config: Config) -> Result<Server, ServeError> {
+    let directory = existing_folder(&config.directory)?;
+    let listener = listen(&config.host, config.port).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| ServeError::Listen { address: config.host.clone(), source })?;
+    let store = open_store(&config).await?;
+    // Made by the store; resolved, so that it is recognised below the resolved folder.
+    let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
+    let settings = Settings { directory, data, workers: config.workers, grace: config.grace };
+    let (components, failures) = Components::load(settings, store.clone())
+        .await
+        .map_err(|source| ServeError::Discovery { folder: config.directory.clone(), source })?;
+    if components.snapshot().rest.is_none() {
+        tracing::warn!("no application has `rest: true`: only static files are served");
+    }
+    let watching = match config.reloading {
+        Reloading::OnChange => Some(watch(components.clone())?),
+        Reloading::Off => None,
+    };
+    let drain = DrainControl::new();
+    let router = Router::new(components.clone(), config.body_limit, drain.drain());
+    let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
+    Ok(Server { address, components, store, failures, drain, listening, watching })
+}
+
+impl Server {
+    /// Where it listens; tells the port that the system chose.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What did not load at the start. The server answers 500 with it on the paths concerned.
+    pub fn failures(&self) -> &[LoadFailure] {
+        &self.failures
+    }
+
+    /// What is served.
+    pub fn components(&self) -> &Arc<Components> {
+        &self.components
+    }
+
+    /// Finishes what was begun and stops.
+    pub async fn shutdown(self) {
+        drop(self.watching);
+        self.drain.begin();
+        if let Err(error) = self.listening.await {
+            tracing::error!("the listener failed: {error}");
+        }
+        self.drain.closed(SOCKETS_TIMEOUT).await;
+        self.components.shutdown().await;
+        let store = self.store;
+        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+            tracing::error!("closing the store failed: {error}");
+        }
+    }
+}
+
+fn existing_folder(directory: &Path) -> Result<PathBuf, ServeError> {
+    let resolved =
+        directory.canonicalize().map_err(|_| ServeError::NoFolder(directory.to_owned()))?;
+    if !resolved.is_dir() {
+        return Err(ServeError::NotAFolder(directory.to_owned()));
+    }
+    Ok(resolved)
+}
+
+async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
+    let shown =
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    TcpListener::bind((host, port)).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::PortTaken { address: shown },
+        _ => ServeError::Listen { address: shown, source },
+    })
+}
+
+async fn open_store(config: &Config) -> Result<Arc<Store>, ServeError> {
+    let data = config.data.clone();
+    let options = StoreOptions { durability: config.durability, ..StoreOptions::default() };
+    match tokio::task::spawn_blocking(move || Store::open(&data, options)).await {
+        Ok(opened) => Ok(opened?),
+        // The task is never aborted, so a failed join is a panic of the store: let it go on here.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,132 @@
+//! An HTTP client for tests: any method, any header, whole or streamed bodies.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::{DEADLINE, Server};
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}
+
+impl Server {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send("PUT", path, &[JSON], body).await
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        self.try_send(method, path, headers, body).await.unwrap()
+    }
+
+    /// Fails where the connection does.
+    pub async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let work = async {
+            let (head, body) = self.open(method, path, headers, body).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let body = String::from_utf8(body.into())?;
+            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        };
+        tokio::time::timeout(DEADLINE, work).await?
+    }
+
+    /// Sends a request and leaves the response's body to be read.
+    pub async fn open(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
+        let mut request = Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::from(body.to_owned()));
+        // A client of its own: pooled connections belong to the runtime of the test that made them.
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        Ok(client.request(request.body(body)?).await?)
+    }
+
+    /// Opens an event stream.
+    pub async fn events(&self, path: &str) -> Events {
+        let accept = [("accept", "text/event-stream")];
+        let response = self.open("GET", path, &accept, "").await.unwrap();
+        Events { response, text: String::new() }
+    }
+}
+
+/// A JSON body's header.
+pub const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// An open event stream.
+pub struct Events {
+    pub response: Response<Incoming>,
+    text: String,
+}
+
+impl Events {
+    /// The next block that is no comment, without its blank line; `None` at the end.
+    pub async fn next_block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                if !block.starts_with(':') {
+                    return Some(block);
+                }
+                continue;
+            }
+            let frame = tokio::time::timeout(DEADLINE, self.response.body_mut().frame()).await;
+            let data = frame.expect("an event in time")?.unwrap().into_data().unwrap();
+            self.text.push_str(std::str::from_utf8(&data).unwrap());
+        }
+    }
+
+    /// The JSON of the next block, which must have one `data` line only.
+    pub async fn next(&mut self) -> Value {
+        let block = self.next_block().await.expect("another event");
+        serde_json::from_str(block.strip_prefix("data: ").unwrap()).unwrap()
+    }
+}

@@ -1,0 +1,16 @@
+//! Black box tests: the real binary, spoken to over sockets. One test binary, one module a subject.
+
+#![allow(unreachable_pub, reason = "the harness is shared with other test binaries and benches")]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on must fail")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod durability;
+mod negotiation;
+mod process;
+mod queries;
+mod realtime;
+mod reload;
+mod rest;
+mod statics;
