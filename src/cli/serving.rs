@@ -39,6 +39,7 @@ impl Serving {
     pub(super) fn serve(self, reloading: Reloading) -> anyhow::Result<()> {
         // Before any other thread: the engine wants to be set up by the first.
         kora_js::initialize();
+        allow_many_sockets();
         let config = self.config(reloading);
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -58,6 +59,17 @@ impl Serving {
             reloading,
             ..Config::new(self.dir)
         }
+    }
+}
+
+/// Takes as many open files as the system allows: each client is one, and shells start programs with
+/// a limit of 1,024 that is meant for others.
+fn allow_many_sockets() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit on open files can't be raised: {error}");
     }
 }
 

@@ -39,6 +39,27 @@ impl Server {
         self.send("GET", path, &[], "").await
     }
 
+    /// Asks again and again until the answer is as `wanted`.
+    #[track_caller]
+    pub fn until(
+        &self,
+        path: &str,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> impl Future<Output = Answer> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let deadline = std::time::Instant::now() + DEADLINE;
+            loop {
+                let answer = self.get(path).await;
+                if wanted(&answer) {
+                    return answer;
+                }
+                assert!(std::time::Instant::now() < deadline, "{caller}: {path}: {answer:?}");
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+    }
+
     pub async fn put(&self, path: &str, body: &str) -> Answer {
         self.send("PUT", path, &[JSON], body).await
     }

@@ -64,7 +64,12 @@ impl Output {
                 return line.to_owned();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line {count} with {wanted:?} in:\n{text}");
+            if left.is_zero() {
+                // The guard goes first: the thread that follows the output must not be poisoned by this.
+                let shown = text.clone();
+                drop(text);
+                panic!("no line {count} with {wanted:?} in:\n{shown}");
+            }
             text = self.0.1.wait_timeout(text, left).unwrap().0;
         }
     }
@@ -106,6 +111,11 @@ impl App {
         Server::start(&["run"], &self.directory(), &self.data())
     }
 
+    /// With `threads` workers.
+    pub fn run_on(&self, threads: usize) -> Server {
+        Server::start_on(threads, &["run"], &self.directory(), &self.data())
+    }
+
     pub fn dev(&self) -> Server {
         Server::start(&["dev"], &self.directory(), &self.data())
     }
@@ -128,10 +138,19 @@ pub struct Server {
 
 impl Server {
     pub fn start(arguments: &[&str], directory: &Path, data: &Path) -> Server {
+        Server::start_on(1, arguments, directory, data)
+    }
+
+    pub fn start_on(
+        threads: usize,
+        arguments: &[&str],
+        directory: &Path,
+        data: &Path,
+    ) -> Server {
         let mut child = kora()
             .args(arguments)
             .arg(directory)
-            .args(["--port", "0", "--threads", "1", "--data"])
+            .args(["--port", "0", "--threads", &threads.to_string(), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -148,6 +167,21 @@ impl Server {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        // A thread may end while the list is read.
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+        tasks.filter_map(Result::ok).filter_map(name).map(|name| name.trim().to_owned()).collect()
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// SIGKILL: no chance to clean up.

@@ -6,7 +6,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod class_reload;
+mod classes;
+mod connect;
 mod durability;
+mod guides;
 mod negotiation;
 mod process;
 mod queries;

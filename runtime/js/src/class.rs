@@ -3,14 +3,13 @@
 use std::sync::{Arc, Weak};
 
 use kora_resource::schema::TableSchema;
-use kora_resource::{
-    Call, Connect, Error, Outgoing, Reply, Resource, ResourceFuture, VerbSet,
-};
+use kora_resource::{Call, Connect, Error, Outgoing, Reply, Resource, ResourceFuture, VerbSet};
 use kora_store::Table;
 use tokio::sync::oneshot;
 
 use crate::exports::ExportedClass;
 use crate::generation::Generation;
+use crate::socket::{Opening, socket};
 use crate::worker::Job;
 
 /// One exported class of one generation.
@@ -71,10 +70,14 @@ impl Resource for ClassResource {
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
             let generation = self.generation()?;
+            let (socket, stream) = socket(generation.open_sockets());
             let (answer, answered) = oneshot::channel();
-            let job = Job::Connect { export: self.export, connect, answer };
+            let opening = Opening { socket, answer };
+            let job = Job::Connect { export: self.export, connect, opening };
             let _in_flight = generation.submit(job)?;
-            answered.await.map_err(|_| unanswered())?
+            // Given up while it waits, this drops the stream: the class hears that the client is gone.
+            answered.await.map_err(|_| unanswered())??;
+            Ok(Box::pin(stream) as Outgoing)
         })
     }
 }

@@ -6,6 +6,8 @@ use deno_core::error::{CoreError, CoreErrorKind};
 use deno_error::{AdditionalProperties, JsErrorBox, JsErrorClass, PropertyValue};
 use kora_resource::{Error, ErrorKind};
 
+use crate::values::ConvertError;
+
 /// Why a component's code could not be loaded. Each message names the file and, where there is one,
 /// the line and column in the user's own source.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +63,21 @@ impl From<JsErrorBox> for OpError {
     }
 }
 
-impl From<crate::values::ConvertError> for OpError {
-    fn from(error: crate::values::ConvertError) -> OpError {
-        OpError(Error::invalid(error.to_string()))
+/// What a component handed over is not data: its mistake, as any other wrong argument.
+impl From<ConvertError> for OpError {
+    fn from(error: ConvertError) -> OpError {
+        match error {
+            ConvertError::Threw(thrown) => OpError(*thrown),
+            other => OpError(Error::invalid(other.to_string())),
+        }
+    }
+}
+
+/// What a component answered is not data: the client has done nothing wrong.
+pub(crate) fn unanswerable(error: ConvertError) -> OpError {
+    match error {
+        ConvertError::Threw(thrown) => OpError(*thrown),
+        other => OpError(Error::internal(format!("the answer can't be sent: {other}"))),
     }
 }
 
@@ -87,8 +101,15 @@ impl JsErrorClass for OpError {
     }
 
     fn get_additional_properties(&self) -> AdditionalProperties {
+        let text =
+            |name, text: &str| (Cow::Borrowed(name), PropertyValue::String(text.to_owned().into()));
         let status = PropertyValue::Number(f64::from(self.0.status()));
-        Box::new(std::iter::once((Cow::Borrowed("statusCode"), status)))
+        let mut properties = vec![(Cow::Borrowed("statusCode"), status)];
+        // An exception on its way through an op keeps its code, and its stack for the log.
+        if let Some(stack) = &self.0.stack {
+            properties.extend([text("code", &self.0.code), text("thrownAt", stack)]);
+        }
+        Box::new(properties.into_iter())
     }
 
     fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {

@@ -65,7 +65,6 @@ pub async fn load(
     store: Arc<Store>,
 ) -> Result<Arc<Generation>, LoadError> {
     let tables = store.tables();
-    let open_sockets = Arc::new(AtomicUsize::new(0));
     let modules: Arc<[(PathBuf, String)]> = application
         .modules
         .iter()
@@ -81,7 +80,6 @@ pub async fn load(
             store: store.clone(),
             tables: tables.clone(),
             index,
-            open_sockets: open_sockets.clone(),
         })
         .await?;
         workers.push(worker);
@@ -112,7 +110,7 @@ pub async fn load(
         Generation {
             workers: RwLock::new(workers),
             exports,
-            open_sockets,
+            open_sockets: Arc::default(),
             next: AtomicUsize::new(0),
         }
     }))
@@ -123,14 +121,12 @@ impl Generation {
         &self.exports
     }
 
-    /// Drains the generation in the background: waits until no call is in flight and no socket is
-    /// open, at most `grace`, then ends the workers.
+    /// Drains the generation in the background: waits until nobody holds one of its exports any more,
+    /// no call is in flight and no socket is open, at most `grace`, then ends the workers.
     pub fn retire(self: Arc<Self>, grace: Duration) {
         const LOOK: Duration = Duration::from_millis(50);
         let drain = move || {
             let deadline = Instant::now() + grace;
-            // A request that was routed here just before the swap may not have arrived yet.
-            std::thread::sleep(LOOK);
             while !self.idle() && Instant::now() < deadline {
                 std::thread::sleep(LOOK);
             }
@@ -146,8 +142,14 @@ impl Generation {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {
+        &self.open_sockets
+    }
+
     fn idle(&self) -> bool {
-        self.open_sockets.load(Ordering::Acquire) == 0
+        // A request that was routed here before the swap, and still reads its body, holds its export.
+        self.exports.iter().all(|exported| Arc::strong_count(&exported.resource) == 1)
+            && self.open_sockets.load(Ordering::Acquire) == 0
             && self
                 .workers
                 .read()

@@ -18,7 +18,6 @@ use crate::error::{LoadError, describe};
 use crate::exports::ExportedClass;
 use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::ops::host::OpenItems;
-use crate::ops::sockets::OpenSockets;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
@@ -64,7 +63,6 @@ impl Isolate {
             let mut state = state.borrow_mut();
             state.put(web::permissions());
             state.put(OpenItems::default());
-            state.put(OpenSockets(options.open_sockets));
             state.put(WorkerState {
                 store: options.store,
                 tables: options.tables,
@@ -223,7 +221,7 @@ impl Isolate {
                 let number = self.insert(PendingCall { context, answer: Answer::Reply(answer) });
                 self.enter(number, export, &target, user, authorize, Entered::Call(verb, body));
             }
-            Job::Connect { export, connect, answer } => {
+            Job::Connect { export, connect, opening } => {
                 let authorize = connect.context.authorize;
                 let user = user_kind(&connect.context);
                 let target = connect.target.clone();
@@ -232,7 +230,7 @@ impl Isolate {
                     .op_state()
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
-                    .open(connect, answer);
+                    .open(connect, opening);
                 self.enter(number, export, &target, user, authorize, Entered::Connect(incoming));
             }
         }

@@ -18,6 +18,7 @@ mod isolate;
 mod modules;
 mod ops;
 mod platform;
+mod pull;
 mod socket;
 mod state;
 mod transpile;

@@ -105,7 +105,11 @@ impl ComponentModules {
         })?;
         let transpiled = transpile(&file, &source).map_err(|error| match error {
             TranspileError::Parse(diagnostic) => {
-                JsErrorBox::new("SyntaxError", diagnostic.to_string())
+                let shown = path.display().to_string();
+                JsErrorBox::new(
+                    "SyntaxError",
+                    diagnostic.to_string().replace(file.as_str(), &shown),
+                )
             }
             TranspileError::Transform(message) => JsErrorBox::new("SyntaxError", message),
         })?;

@@ -1,10 +1,12 @@
 //! The sending half of a `connect`: JavaScript on the worker's thread puts messages in, the transport
 //! on its own thread takes them out.
 //!
-//! The queue between them holds [`QUEUE`] messages: a generator that yields faster than the client
-//! reads waits for room, so back-pressure reaches it. `outgoing.send`, which can't wait, may go past
-//! that up to [`PUSHED`] messages; past it the socket is closed with an error, nothing is dropped
-//! silently. When the transport drops its half the client is gone: JavaScript learns it at once.
+//! Both halves are made before JavaScript hears of the client. When the transport drops its half the
+//! client is gone, also while `connect` is still at work, and JavaScript learns it at once.
+//!
+//! A generator that yields faster than the client reads waits for room: [`QUEUE`] messages or
+//! [`QUEUE_BYTES`]. `outgoing.send`, which can't wait, may go past that up to [`PUSHED_BYTES`]; past it
+//! the socket is closed with an error, nothing is dropped silently.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,12 +17,16 @@ use std::task::{Context, Poll, Waker};
 use futures_util::Stream;
 use kora_resource::{Error, Message, Result};
 use kora_store::Subscription;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// Messages of a generator that wait for the client.
 const QUEUE: usize = 16;
-/// Messages of `send` calls that wait for the client.
-const PUSHED: usize = 4_096;
+/// Their bytes, so that a few large ones are enough.
+const QUEUE_BYTES: usize = 256 * 1024;
+/// Bytes of messages of `send` calls that wait for the client.
+const PUSHED_BYTES: usize = 4 << 20;
+/// What one message costs besides its bytes.
+const MESSAGE_COST: usize = 64;
 
 /// Whether a message was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +44,15 @@ pub(crate) struct Socket(Arc<Shared>);
 /// The transport's half.
 pub(crate) struct SocketStream {
     shared: Arc<Shared>,
-    /// A table's subscription that the class returned untouched: its events go to the client without
-    /// entering the isolate.
+    /// What the class handed over, once it was taken from the queue.
     subscription: Option<Subscription>,
     open_sockets: Arc<AtomicUsize>,
+}
+
+/// A client that a class is asked to connect: its socket, and where the class's consent goes.
+pub(crate) struct Opening {
+    pub(crate) socket: Socket,
+    pub(crate) answer: oneshot::Sender<Result<()>>,
 }
 
 struct Shared {
@@ -52,22 +63,29 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    messages: VecDeque<Result<Message>>,
+    messages: VecDeque<(Result<Message>, usize)>,
+    bytes: usize,
+    /// A table's subscription that the class returned untouched: its events go to the client, after
+    /// the messages, without entering the isolate.
+    subscription: Option<Subscription>,
     finished: bool,
     gone: bool,
     reader: Option<Waker>,
 }
 
+impl Queue {
+    fn has_room(&self) -> bool {
+        self.messages.len() < QUEUE && self.bytes < QUEUE_BYTES
+    }
+}
+
 /// The two halves of a new socket; `open_sockets` counts it for as long as the transport keeps it.
-pub(crate) fn socket(
-    subscription: Option<Subscription>,
-    open_sockets: &Arc<AtomicUsize>,
-) -> (Socket, SocketStream) {
+pub(crate) fn socket(open_sockets: &Arc<AtomicUsize>) -> (Socket, SocketStream) {
     let shared = Arc::new(Shared { queue: Mutex::default(), changed: Notify::new() });
     open_sockets.fetch_add(1, Ordering::AcqRel);
     let stream = SocketStream {
         shared: shared.clone(),
-        subscription,
+        subscription: None,
         open_sockets: open_sockets.clone(),
     };
     (Socket(shared), stream)
@@ -79,87 +97,89 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, change: impl FnOnce(&mut Queue)) {
-        let reader = {
+    fn put<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let (result, reader) = {
             let mut queue = self.lock();
-            change(&mut queue);
-            queue.reader.take()
+            (change(&mut queue), queue.reader.take())
         };
         if let Some(reader) = reader {
             reader.wake();
+        }
+        result
+    }
+
+    /// Resolves with the first answer that `look` gives.
+    async fn wait<T>(self: Arc<Self>, look: impl Fn(&Queue) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(answer) = look(&self.lock()) {
+                return answer;
+            }
+            changed.await;
         }
     }
 }
 
 impl Socket {
     pub(crate) fn send(&self, message: Message) -> Sent {
-        let mut sent = Sent::Taken;
+        let cost = MESSAGE_COST
+            + match &message {
+                Message::Value(value) => value.approximate_size(),
+                Message::Raw { data, .. } => data.len(),
+                // Shared with the table's other subscribers.
+                Message::Event(_) => 0,
+            };
         self.0.put(|queue| {
             if queue.gone || queue.finished {
-                sent = Sent::Closed;
-                return;
+                return Sent::Closed;
             }
-            if queue.messages.len() >= PUSHED {
+            // One message alone may be as large as it likes.
+            if !queue.messages.is_empty() && queue.bytes + cost > PUSHED_BYTES {
                 queue.messages.clear();
-                queue.messages.push_back(Err(Error::unavailable(
-                    "the client reads too slowly: more messages were sent than it may have waiting",
-                )));
+                queue.bytes = 0;
+                let slow = "the client reads too slowly: more was sent than may wait for it";
+                queue.messages.push_back((Err(Error::unavailable(slow)), 0));
                 queue.finished = true;
-                sent = Sent::Closed;
-                return;
+                return Sent::Closed;
             }
-            queue.messages.push_back(Ok(message));
-            if queue.messages.len() >= QUEUE {
-                sent = Sent::Full;
+            queue.bytes += cost;
+            queue.messages.push_back((Ok(message), cost));
+            if queue.has_room() { Sent::Taken } else { Sent::Full }
+        })
+    }
+
+    /// Has the events of `subscription` sent, after what is queued; the stream ends with it.
+    pub(crate) fn forward(&self, subscription: Subscription) {
+        self.0.put(|queue| {
+            if !queue.gone {
+                queue.subscription = Some(subscription);
             }
         });
-        sent
     }
 
     /// Ends the stream after what is queued; with an error, if there is one.
     pub(crate) fn finish(&self, error: Option<Error>) {
         self.0.put(|queue| {
-            queue.messages.extend(error.map(Err));
-            queue.finished = true;
+            if !queue.finished {
+                queue.messages.extend(error.map(|error| (Err(error), 0)));
+                queue.finished = true;
+            }
         });
     }
 
     /// Resolves when the queue has room; `false` if the client went away first.
     pub(crate) fn writable(&self) -> impl Future<Output = bool> + use<> {
-        let shared = self.0.clone();
-        async move {
-            loop {
-                let changed = shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                {
-                    let queue = shared.lock();
-                    if queue.gone || queue.finished {
-                        return false;
-                    }
-                    if queue.messages.len() < QUEUE {
-                        return true;
-                    }
-                }
-                changed.await;
-            }
-        }
+        self.0.clone().wait(|queue| match queue.gone || queue.finished {
+            true => Some(false),
+            false => queue.has_room().then_some(true),
+        })
     }
 
     /// Resolves when the client is gone.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<> {
-        let shared = self.0.clone();
-        async move {
-            loop {
-                let changed = shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if shared.lock().gone {
-                    return;
-                }
-                changed.await;
-            }
-        }
+        self.0.clone().wait(|queue| queue.gone.then_some(()))
     }
 }
 
@@ -177,8 +197,9 @@ impl Stream for SocketStream {
         let this = &mut *self;
         {
             let mut queue = this.shared.lock();
-            if let Some(message) = queue.messages.pop_front() {
-                let room = queue.messages.len() < QUEUE;
+            if let Some((message, cost)) = queue.messages.pop_front() {
+                queue.bytes -= cost;
+                let room = queue.has_room();
                 drop(queue);
                 if room {
                     this.shared.changed.notify_waiters();
@@ -188,17 +209,72 @@ impl Stream for SocketStream {
             if queue.finished {
                 return Poll::Ready(None);
             }
+            if let Some(subscription) = queue.subscription.take() {
+                this.subscription = Some(subscription);
+            }
             queue.reader = Some(cx.waker().clone());
         }
         let Some(subscription) = &mut this.subscription else { return Poll::Pending };
-        Pin::new(subscription).poll_next(cx).map(|event| event.map(|event| event.map(Message::Event)))
+        let event = Pin::new(subscription).poll_next(cx);
+        event.map(|event| event.map(|event| event.map(Message::Event)))
     }
 }
 
 impl Drop for SocketStream {
     fn drop(&mut self) {
-        self.shared.lock().gone = true;
+        let mut queue = self.shared.lock();
+        queue.gone = true;
+        // JavaScript's half may live on in code that never looks at it again.
+        let unread = (std::mem::take(&mut queue.messages), queue.subscription.take());
+        drop(queue);
+        drop(unread);
         self.shared.changed.notify_waiters();
         self.open_sockets.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{FutureExt, StreamExt};
+    use kora_resource::Value;
+
+    fn message(bytes: usize) -> Message {
+        Message::Value(Value::String("x".repeat(bytes)))
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_writable_again_when_the_client_has_read() {
+        let (socket, mut stream) = socket(&Arc::default());
+        for _ in 1..QUEUE {
+            assert_eq!(socket.send(message(1)), Sent::Taken);
+        }
+        assert_eq!(socket.send(message(1)), Sent::Full);
+        assert!(socket.writable().now_or_never().is_none());
+        stream.next().await.unwrap().unwrap();
+        assert_eq!(socket.writable().now_or_never(), Some(true));
+        assert_eq!(socket.send(message(QUEUE_BYTES)), Sent::Full);
+    }
+
+    #[tokio::test]
+    async fn sending_past_the_bound_closes_the_socket_with_an_error() {
+        let (socket, mut stream) = socket(&Arc::default());
+        assert_eq!(socket.send(message(PUSHED_BYTES * 2)), Sent::Full, "one alone may be large");
+        assert_eq!(socket.send(message(1)), Sent::Closed);
+        assert!(stream.next().await.unwrap().is_err());
+        assert!(stream.next().await.is_none());
+        assert_eq!(socket.writable().await, false);
+    }
+
+    #[tokio::test]
+    async fn the_transport_that_goes_away_is_noticed_and_no_longer_counted() {
+        let open = Arc::default();
+        let (socket, stream) = socket(&open);
+        assert_eq!(open.load(Ordering::Relaxed), 1);
+        assert!(socket.closed().now_or_never().is_none());
+        drop(stream);
+        socket.closed().await;
+        assert_eq!(socket.send(message(1)), Sent::Closed);
+        assert_eq!(open.load(Ordering::Relaxed), 0);
     }
 }

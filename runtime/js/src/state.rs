@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use kora_resource::{Connect, Context, Incoming, Outgoing, Reply, Result};
+use kora_resource::{Connect, Context, Incoming, Reply, Result};
 use kora_store::{Search, Store, Subscription, Table, Transaction};
 use slab::Slab;
 use tokio::sync::oneshot;
 
 use crate::exports::ExportedClass;
-use crate::socket::Socket;
+use crate::pull::Pull;
+use crate::socket::{Opening, Socket};
 
 /// The state behind the ops of one worker.
 pub(crate) struct WorkerState {
@@ -21,9 +22,9 @@ pub(crate) struct WorkerState {
     pub(crate) calls: Slab<PendingCall>,
     pub(crate) transactions: Slab<Transaction>,
     pub(crate) searches: Slab<Search>,
-    pub(crate) subscriptions: Slab<Option<Subscription>>,
+    pub(crate) subscriptions: Slab<Pull<Subscription>>,
     pub(crate) sockets: Slab<Socket>,
-    pub(crate) incoming: Slab<Option<Incoming>>,
+    pub(crate) incoming: Slab<Pull<Incoming>>,
     /// What the export walk found.
     pub(crate) exports: Vec<ExportedClass>,
     /// 0 for the first worker of the generation; `server.workerIndex`.
@@ -40,7 +41,11 @@ pub(crate) struct PendingCall {
 /// Where the answer of a call goes.
 pub(crate) enum Answer {
     Reply(oneshot::Sender<Result<Reply>>),
-    Outgoing(oneshot::Sender<Result<Outgoing>>),
+    /// The socket is `socket` of the worker's.
+    Outgoing {
+        answer: oneshot::Sender<Result<()>>,
+        socket: usize,
+    },
 }
 
 impl WorkerState {
@@ -52,15 +57,12 @@ impl WorkerState {
     }
 
     /// Registers a connect call; gives its number and that of its incoming messages.
-    pub(crate) fn open(
-        &mut self,
-        connect: Connect,
-        answer: oneshot::Sender<Result<Outgoing>>,
-    ) -> (usize, Option<usize>) {
-        let incoming = connect.incoming.map(|incoming| self.incoming.insert(Some(incoming)));
+    pub(crate) fn open(&mut self, connect: Connect, opening: Opening) -> (usize, Option<usize>) {
+        let incoming = connect.incoming.map(|incoming| self.incoming.insert(Pull::new(incoming)));
+        let socket = self.sockets.insert(opening.socket);
         let call = self.calls.insert(PendingCall {
             context: connect.context,
-            answer: Answer::Outgoing(answer),
+            answer: Answer::Outgoing { answer: opening.answer, socket },
         });
         (call, incoming)
     }

@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 use deno_core::{ToV8, v8};
-use deno_error::JsErrorBox;
-use kora_resource::{Id, Map, Record, Value};
+use kora_resource::{Error, Id, Map, Record, Value, VerbSet};
+
+use crate::ops::calls::kind_of;
 
 /// How deep a value may nest. Deeper ones are cycles, or would overflow a stack somewhere later.
 const MAX_DEPTH: usize = 128;
@@ -18,18 +19,15 @@ pub(crate) enum ConvertError {
     TooDeep,
     #[error("a BigInt is outside of 128 bits")]
     TooBig,
-    #[error("reading a property of the value threw an exception")]
-    Threw,
+    #[error("a property of the value can't be read")]
+    Unreadable,
+    /// A getter, `toJSON` or a proxy threw: what it threw, as if the component had thrown it itself.
+    #[error("{}", .0.message)]
+    Threw(Box<Error>),
     #[error("not a usable primary key: a string, number, BigInt or an array of these is expected")]
     NotAnId,
     #[error("an object is expected")]
     NotAnObject,
-}
-
-impl From<ConvertError> for JsErrorBox {
-    fn from(error: ConvertError) -> JsErrorBox {
-        JsErrorBox::new("ClientError", error.to_string())
-    }
 }
 
 /// A value on its way from an op into JavaScript.
@@ -135,7 +133,32 @@ pub(crate) fn from_v8(
     scope: &mut v8::PinScope<'_, '_>,
     value: v8::Local<'_, v8::Value>,
 ) -> Result<Option<Value>, ConvertError> {
-    convert(scope, value, 0)
+    v8::tc_scope!(let scope, scope);
+    convert(scope, value, 0).map_err(|error| match scope.exception() {
+        Some(exception) => ConvertError::Threw(Box::new(thrown(scope, exception))),
+        None => error,
+    })
+}
+
+/// What code threw, read as `failure` of `harperdb/errors.ts` does; here because an op can raise one
+/// error only, its own.
+fn thrown(scope: &mut v8::PinScope<'_, '_>, exception: v8::Local<'_, v8::Value>) -> Error {
+    let object = v8::Local::<v8::Object>::try_from(exception).ok();
+    let mut property = |name: &str| {
+        let name = key(scope, name);
+        let value = object?.get(scope, name.into())?;
+        (!value.is_null_or_undefined()).then(|| value.to_rust_string_lossy(scope))
+    };
+    let status = property("statusCode").and_then(|status| status.parse().ok()).unwrap_or(500);
+    let (message, name, stack) = (property("message"), property("name"), property("stack"));
+    let code = property("code").or(name);
+    let message = message.unwrap_or_else(|| exception.to_rust_string_lossy(scope));
+    let mut error = Error::new(kind_of(status, VerbSet::default()), message);
+    if let Some(code) = code {
+        error.code = code;
+    }
+    error.stack = stack;
+    error
 }
 
 fn convert(
@@ -167,7 +190,7 @@ fn convert(
     } else if let Ok(array) = v8::Local::<v8::Array>::try_from(value) {
         let mut items = Vec::with_capacity(array.length() as usize);
         for index in 0..array.length() {
-            let item = array.get_index(scope, index).ok_or(ConvertError::Threw)?;
+            let item = array.get_index(scope, index).ok_or(ConvertError::Unreadable)?;
             // As in JSON, a hole or a function in an array is null.
             items.push(convert(scope, item, depth + 1)?.unwrap_or_default());
         }
@@ -185,9 +208,9 @@ fn convert_object(
     depth: usize,
 ) -> Result<Option<Value>, ConvertError> {
     let to_json = key(scope, "toJSON");
-    let to_json = object.get(scope, to_json.into()).ok_or(ConvertError::Threw)?;
+    let to_json = object.get(scope, to_json.into()).ok_or(ConvertError::Unreadable)?;
     if let Ok(to_json) = v8::Local::<v8::Function>::try_from(to_json) {
-        let shown = to_json.call(scope, object.into(), &[]).ok_or(ConvertError::Threw)?;
+        let shown = to_json.call(scope, object.into(), &[]).ok_or(ConvertError::Unreadable)?;
         if shown != object {
             return convert(scope, shown, depth + 1);
         }
@@ -203,11 +226,11 @@ fn convert_object(
                 key_conversion: v8::KeyConversionMode::ConvertToString,
             },
         )
-        .ok_or(ConvertError::Threw)?;
+        .ok_or(ConvertError::Unreadable)?;
     let mut map = Map::with_capacity(names.length() as usize);
     for index in 0..names.length() {
-        let name = names.get_index(scope, index).ok_or(ConvertError::Threw)?;
-        let value = object.get(scope, name).ok_or(ConvertError::Threw)?;
+        let name = names.get_index(scope, index).ok_or(ConvertError::Unreadable)?;
+        let value = object.get(scope, name).ok_or(ConvertError::Unreadable)?;
         if let Some(value) = convert(scope, value, depth + 1)? {
             map.insert(name.to_rust_string_lossy(scope), value);
         }

@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kora_resource::{Call, Connect, Error, Outgoing, Reply, Result};
+use kora_resource::{Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
 use crate::exports::ExportedClass;
 use crate::isolate::Isolate;
+use crate::socket::Opening;
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;
@@ -25,7 +26,7 @@ const QUEUE: usize = 4_096;
 /// What a worker is asked to do.
 pub(crate) enum Job {
     Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
-    Connect { export: usize, connect: Connect, answer: oneshot::Sender<Result<Outgoing>> },
+    Connect { export: usize, connect: Connect, opening: Opening },
 }
 
 /// What a worker needs to start.
@@ -36,7 +37,6 @@ pub(crate) struct WorkerOptions {
     pub(crate) store: Arc<Store>,
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) index: usize,
-    pub(crate) open_sockets: Arc<AtomicUsize>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.
@@ -54,10 +54,8 @@ impl Worker {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
         let application = options.application.clone();
-        let failed = |message: String| LoadError::Worker {
-            application: application.to_string(),
-            message,
-        };
+        let failed =
+            |message: String| LoadError::Worker { application: application.to_string(), message };
         std::thread::Builder::new()
             .name(format!("js-{}-{}", options.application, options.index))
             .spawn(move || run(options, receiver, ready))
@@ -126,4 +124,3 @@ fn run(
         }
     });
 }
-

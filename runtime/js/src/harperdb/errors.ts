@@ -28,14 +28,15 @@ export class AccessViolation extends Error {
   }
 }
 
-// What ops throw by name; `statusCode` is set on the error after it is made.
-core.registerErrorBuilder("ClientError", (message: string) => new ClientError(message));
-core.registerErrorBuilder("ServerError", (message: string) => new ServerError(message));
-core.registerErrorBuilder("AccessViolation", (message: string) => {
-  const error = new AccessViolation();
-  error.message = message;
-  return error;
-});
+// What ops throw by name. The engine sets `statusCode` after it is made, but only where there is none.
+for (const Class of [ClientError, ServerError, AccessViolation]) {
+  core.registerErrorBuilder(Class.name, (message: string) => {
+    const error: any = new Class(message);
+    error.message = message;
+    delete error.statusCode;
+    return error;
+  });
+}
 
 /** Everything about a thrown value that a client or the log needs. */
 export interface Failure {
@@ -55,9 +56,21 @@ export function failure(thrown: any, context?: any): Failure {
     return { status: fallback, code: "Error", message: String(thrown), stack: "" };
   }
   const status = Number(thrown.statusCode ?? thrown.status) || fallback;
-  const code = String(thrown.code ?? thrown.name ?? thrown.constructor?.name ?? "Error");
+  const code = String(thrown.code ?? className(thrown));
   const message = thrown.message === undefined ? "Unknown error occurred" : String(thrown.message);
-  return { status, code, message, stack: status >= 500 ? String(thrown.stack ?? "") : "" };
+  const stack = status >= 500 ? ownFrames(String(thrown.thrownAt ?? thrown.stack ?? "")) : "";
+  return { status, code, message, stack };
+}
+
+/** What kind of error it is: a subclass that gives itself no name is told by that of its class. */
+function className(thrown: any): string {
+  if (typeof thrown.name === "string" && thrown.name !== "Error") return thrown.name;
+  return thrown instanceof Error ? thrown.constructor.name : "Error";
+}
+
+/** A stack without the host's frames: what is left is in the files of the component. */
+function ownFrames(stack: string): string {
+  return stack.replace(/\n\s+at [^\n]*\bext:[^\n]*/g, "");
 }
 
 /** The message for a method that a class lacks. */

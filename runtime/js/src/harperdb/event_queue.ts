@@ -3,6 +3,13 @@
 //
 // Beyond Harper: `close` ends the iteration, so that `for await` loops finish and `finally` blocks run.
 
+/** Where an attached queue sends to: the socket of a client. */
+export interface Sink {
+  send(message: unknown): void;
+  /** Resolves when it has room, with `false` if it closes first. */
+  room(): Promise<boolean>;
+}
+
 type Listener = (...args: any[]) => void;
 
 /** The part of Node's EventEmitter that queues have. */
@@ -63,12 +70,27 @@ export class IterableEventQueue<T = any> extends Emitter {
   #pending: PromiseWithResolvers<IteratorResult<T>>[] = [];
   #closed = false;
   #failure: { error: unknown } | undefined;
+  #sink: Sink | undefined;
 
   get closed(): boolean {
     return this.#closed;
   }
 
+  /**
+   * From here on what is sent goes to `sink`, after what waits, and the iteration has only an end.
+   * False for a queue that somebody reads already.
+   */
+  attach(sink: Sink): boolean {
+    if (this.#pending.length > 0 || this.listenerCount("data") > 0) return false;
+    this.#sink = sink;
+    for (const message of this.queue.splice(0)) sink.send(message);
+    // For whoever has begun to wait before there was a sink.
+    sink.room().then((room) => room && super.emit("drained")).catch(() => {});
+    return true;
+  }
+
   send(message: T): void {
+    if (this.#sink) return this.#sink.send(message);
     const pending = this.#pending.shift();
     if (pending) pending.resolve({ value: message, done: false });
     else if (this.listenerCount("data") > 0) this.emit("data", message);
@@ -122,6 +144,7 @@ export class IterableEventQueue<T = any> extends Emitter {
 
   /** Resolves with `true` once nothing waits, with `false` if the queue closes first. */
   waitForDrain(): Promise<boolean> {
+    if (this.#sink) return this.#sink.room();
     if (this.queue.length === 0) return Promise.resolve(!this.#closed);
     return new Promise((resolve) => {
       const drained = () => settle(true);

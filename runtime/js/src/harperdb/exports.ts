@@ -58,6 +58,8 @@ export function walkExports(namespace: any, directory: string): void {
 function methodsOf(resource: any): string[] {
   return METHODS.filter((name) => {
     if (resource.prototype instanceof Resource) {
+      // What lacks `get` answers that there is nothing, not that the method is wrong (section 3.3).
+      if (name === "get") return true;
       return overridesStatic(resource, name) || typeof resource.prototype[name] === "function" ||
         (name === "post" && typeof resource.prototype.create === "function");
     }

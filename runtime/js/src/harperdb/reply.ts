@@ -115,6 +115,9 @@ function isSequence(value: any): boolean {
 /** A `Response`, or an object with `headers`: its status and headers, `data` encoded, `body` as is. */
 async function responseLike(call: number, response: any, context: Context): Promise<void> {
   const status = Number(response.status) || context.setStatus || 0;
+  if (status !== 0 && !(status >= 100 && status < 1000)) {
+    throw new RangeError(`A response can't have the status ${status}`);
+  }
   const headers = new Headers(headerEntries(response.headers));
   // First wins: what the handler put on its response goes before what it set on the context.
   for (const [name, value] of context.setHeaders ?? []) {

@@ -76,6 +76,9 @@ export class ExtendedIterable<T> implements AsyncIterable<T>, Iterable<T> {
   }
 }
 
+/** Ends searches that nobody iterates to their end: each keeps its place and what it has read ahead. */
+const abandoned = new FinalizationRegistry((search: number) => op_kora_search_close(search));
+
 /** The rows of one search in Rust. Until it is iterated, it can be answered without entering here. */
 export class SearchResult extends ExtendedIterable<any> {
   #search: number;
@@ -84,6 +87,7 @@ export class SearchResult extends ExtendedIterable<any> {
   constructor(search: number) {
     super(() => this.#rows());
     this.#search = search;
+    abandoned.register(this, search, this);
   }
 
   *#rows(): Iterator<any> {
@@ -94,12 +98,14 @@ export class SearchResult extends ExtendedIterable<any> {
       for (;;) {
         const rows = op_kora_rows(this.#search, BATCH);
         if (rows.length === 0) {
+          // Its number may belong to another search from here on.
           open = false;
           return;
         }
         yield* rows;
       }
     } finally {
+      abandoned.unregister(this);
       if (open) op_kora_search_close(this.#search);
     }
   }
@@ -108,6 +114,7 @@ export class SearchResult extends ExtendedIterable<any> {
   takeSearch(): number | undefined {
     if (this.#started) return undefined;
     this.#started = true;
+    abandoned.unregister(this);
     return this.#search;
   }
 }

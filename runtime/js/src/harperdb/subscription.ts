@@ -1,20 +1,23 @@
 // Subscriptions to tables (harper-realtime.md sections 2 and 3). A subscription that a class returns
 // untouched from `connect` goes to the client from Rust; one that code reads is pumped in here.
-import { op_kora_events, op_kora_send, op_kora_unsubscribe } from "ext:core/ops";
+import { op_kora_events, op_kora_forward, op_kora_unsubscribe } from "ext:core/ops";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
 
 /** Events that may wait for the code that reads them; the rest waits, bounded, in Rust. */
 const AHEAD = 100;
 
 export class Subscription extends IterableEventQueue {
+  /** -1 once Rust has it no more: the number may name another subscription then. */
   #number: number;
   #started = false;
-  #socket = -1;
 
   constructor(number: number) {
     super();
     this.#number = number;
-    this.on("close", () => op_kora_unsubscribe(this.#number));
+    this.on("close", () => {
+      if (this.#number >= 0) op_kora_unsubscribe(this.#number);
+      this.#number = -1;
+    });
   }
 
   override on(name: string, listener: (...args: any[]) => void): this {
@@ -28,11 +31,6 @@ export class Subscription extends IterableEventQueue {
     return super[Symbol.asyncIterator]();
   }
 
-  override send(message: any): void {
-    if (this.#socket >= 0) op_kora_send(this.#socket, message);
-    else super.send(message);
-  }
-
   /** Unsubscribes. */
   end(): void {
     this.close();
@@ -42,17 +40,13 @@ export class Subscription extends IterableEventQueue {
     return { name: "subscription" };
   }
 
-  /** The number of a subscription that nobody has begun to read, given away; else -1. */
-  takeSubscription(): number {
-    if (this.#started || this.closed) return -1;
+  /** Gives a subscription that nobody has begun to read to the client of `socket`; else false. */
+  forward(socket: number): boolean {
+    if (this.#started || this.#number < 0) return false;
     this.#started = true;
-    return this.#number;
-  }
-
-  /** From here on `send` reaches the client of `socket`, after what was sent before. */
-  attach(socket: number): void {
-    this.#socket = socket;
-    for (const message of this.queue.splice(0)) op_kora_send(socket, message);
+    op_kora_forward(socket, this.#number);
+    this.#number = -1;
+    return true;
   }
 
   #start(): void {
@@ -65,7 +59,7 @@ export class Subscription extends IterableEventQueue {
     while (!this.closed) {
       const events = await op_kora_events(this.#number);
       if (events.length === 0) break;
-      for (const event of events) super.send(event);
+      for (const event of events) this.send(event);
       if (this.queue.length > AHEAD) await this.waitForDrain();
     }
     this.close();
@@ -76,8 +70,14 @@ export class Subscription extends IterableEventQueue {
  * A subscription that can be awaited as Harper's promise is, and used at once as guides do:
  * `for await (const event of tables.X.subscribe())`.
  */
-export function awaitable(subscription: Subscription): Promise<Subscription> {
-  const promise: any = Promise.resolve(subscription);
+export class SubscriptionPromise extends Promise<Subscription> {
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+}
+
+export function awaitable(subscription: Subscription): SubscriptionPromise {
+  const promise: any = new SubscriptionPromise((resolve) => resolve(subscription));
   promise[Symbol.asyncIterator] = () => subscription[Symbol.asyncIterator]();
   for (
     const name of [

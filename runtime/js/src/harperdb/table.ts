@@ -3,6 +3,7 @@
 import {
   op_kora_delete,
   op_kora_get,
+  op_kora_parse_target,
   op_kora_search,
   op_kora_subscribe,
   op_kora_write,
@@ -93,6 +94,8 @@ function checkPermission(target: RequestTarget, context: Context | undefined): v
 /** The class of one table, the `number`th of the worker. */
 export function makeTable(number: number, info: TableInfo): any {
   const { primaryKey } = info;
+  const keyType = info.attributes.find((attribute) => attribute.isPrimaryKey)?.type;
+  const textKeys = keyType === "ID" || keyType === "String";
 
   class Table extends Resource {
     static override primaryKey = primaryKey;
@@ -106,6 +109,10 @@ export function makeTable(number: number, info: TableInfo): any {
     #loaded = false;
 
     static override getResource(target: RequestTarget, context: Context): any {
+      // A target that code made of a URL has the text of an id; only the table knows its type.
+      if (!textKeys && typeof target.id === "string" && target.url !== "") {
+        [target.id] = op_kora_parse_target(`/${encodeURIComponent(target.id)}`, number);
+      }
       const resource = new this(target.id ?? null, context) as any;
       Resource.aim(resource, target, context);
       const id = target.id;

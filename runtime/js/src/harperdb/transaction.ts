@@ -7,6 +7,7 @@ import {
   op_kora_has_writes,
 } from "ext:core/ops";
 import { ambientContext, Context, runWith } from "ext:kora/harperdb/context.ts";
+import { SubscriptionPromise } from "ext:kora/harperdb/subscription.ts";
 
 export class Transaction {
   open = true;
@@ -70,7 +71,8 @@ export function transactional<T>(context: Context, work: () => T | Promise<T>): 
     const committed = transaction.commit();
     return committed ? committed.then(() => value) : value;
   };
-  // A subscription is an event queue with methods of its own; only real promises are awaited.
+  // What `subscribe` gives is usable before it is awaited, and must stay so.
+  if (result instanceof SubscriptionPromise) return finish(result as T);
   if (!isThenable(result)) return finish(result);
   return (result as Promise<T>).then(finish, (error) => {
     transaction.abort();

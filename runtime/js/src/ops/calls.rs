@@ -9,7 +9,7 @@ use kora_resource::{Error, ErrorKind, Reply, ReplyBody, Value, VerbSet, Version}
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::error::OpError;
+use crate::error::{OpError, unanswerable};
 use crate::state::{Answer, WorkerState};
 use crate::values::{from_v8, id_from_v8};
 
@@ -87,13 +87,13 @@ pub(crate) fn op_kora_reply<'s, 'i>(
 ) -> Result<(), OpError> {
     let body = match BodyKind::from_number(kind) {
         BodyKind::Absent => ReplyBody::Absent,
-        BodyKind::Value => match from_v8(scope, body)? {
+        BodyKind::Value => match from_v8(scope, body).map_err(unanswerable)? {
             Some(value) => ReplyBody::Value(value),
             None => ReplyBody::Absent,
         },
         BodyKind::Raw => ReplyBody::Raw {
             content_type: content_type.to_owned(),
-            data: raw_bytes(from_v8(scope, body)?.unwrap_or_default()),
+            data: raw_bytes(from_v8(scope, body).map_err(unanswerable)?.unwrap_or_default()),
         },
     };
     let reply = Reply {
@@ -101,7 +101,7 @@ pub(crate) fn op_kora_reply<'s, 'i>(
         headers: headers_of(scope, headers)?,
         body,
         version: (!version.is_nan()).then_some(Version(version)),
-        created: id_from_v8(scope, created)?,
+        created: id_from_v8(scope, created).map_err(unanswerable)?,
     };
     answer(&mut state.borrow_mut(), call, reply);
     Ok(())
@@ -123,8 +123,7 @@ pub(crate) fn op_kora_reply_items<'s, 'i>(
     let items = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|item| (item, receiver))
     });
-    let reply =
-        Reply { status: status_of(status), headers, ..Reply::items(Box::pin(items)) };
+    let reply = Reply { status: status_of(status), headers, ..Reply::items(Box::pin(items)) };
     let mut state = state.borrow_mut();
     answer(&mut state, call, reply);
     Ok(state.borrow_mut::<super::host::OpenItems>().insert(sender))
@@ -173,7 +172,7 @@ pub(crate) fn op_kora_fail(
     match pending.answer {
         // A receiver that is gone means that the client has left: there is nobody to tell.
         Answer::Reply(reply) => drop(reply.send(Err(error))),
-        Answer::Outgoing(outgoing) => drop(outgoing.send(Err(error))),
+        Answer::Outgoing { answer, .. } => drop(answer.send(Err(error))),
     }
 }
 

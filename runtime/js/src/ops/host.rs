@@ -9,7 +9,7 @@ use serde::Serialize;
 use slab::Slab;
 use tokio::sync::mpsc;
 
-use crate::error::OpError;
+use crate::error::{OpError, unanswerable};
 use crate::exports::ExportedClass;
 use crate::state::WorkerState;
 use crate::values::from_v8;
@@ -36,7 +36,7 @@ pub(crate) fn op_kora_item<'s, 'i>(
     #[smi] items: u32,
     value: v8::Local<'s, v8::Value>,
 ) -> Result<u32, OpError> {
-    let value = from_v8(scope, value)?.unwrap_or_default();
+    let value = from_v8(scope, value).map_err(unanswerable)?.unwrap_or_default();
     let state = state.borrow();
     let Some(sender) = state.borrow::<OpenItems>().0.get(items as usize) else { return Ok(0) };
     Ok(match sender.try_send(Ok(Item::Value(value))) {
@@ -48,10 +48,7 @@ pub(crate) fn op_kora_item<'s, 'i>(
 
 /// Resolves when the streamed answer has room; `false` when the client is gone.
 #[op2]
-pub(crate) async fn op_kora_item_room(
-    state: Rc<RefCell<OpState>>,
-    #[smi] items: u32,
-) -> bool {
+pub(crate) async fn op_kora_item_room(state: Rc<RefCell<OpState>>, #[smi] items: u32) -> bool {
     let sender = state.borrow().borrow::<OpenItems>().0.get(items as usize).cloned();
     match sender {
         Some(sender) => sender.reserve().await.is_ok(),

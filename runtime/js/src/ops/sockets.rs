@@ -2,25 +2,20 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
 
 use deno_core::{OpState, ToV8, op2, v8};
-use futures_util::Stream;
 use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
-use kora_store::{Subscribe, Subscription};
+use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
 use crate::error::OpError;
-use crate::socket::socket;
+use crate::pull::Pull;
+use crate::socket::Socket;
 use crate::state::{Answer, WorkerState};
 use crate::values::{JsValue, from_v8, id_to_v8, key, string, to_v8};
-
-/// Sockets that transports hold open; shared with the generation, which waits for them.
-pub(crate) struct OpenSockets(pub(crate) Arc<AtomicUsize>);
 
 /// Events that one crossing may bring.
 const EVENTS: usize = 64;
@@ -52,7 +47,7 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
     let subscription = worker.table(table)?.subscribe(subscribe)?;
-    Ok(worker.subscriptions.insert(Some(subscription)) as u32)
+    Ok(worker.subscriptions.insert(Pull::new(subscription)) as u32)
 }
 
 /// Events on their way into JavaScript.
@@ -71,10 +66,7 @@ impl<'a> ToV8<'a> for Events {
 }
 
 /// The event object of `spec/harper-realtime.md` section 3.1.
-fn event_to_v8<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    frame: &Frame,
-) -> v8::Local<'s, v8::Value> {
+fn event_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, frame: &Frame) -> v8::Local<'s, v8::Value> {
     let event = &frame.event;
     let value = match &event.value {
         EventValue::Absent => v8::null(scope).into(),
@@ -106,20 +98,25 @@ pub(crate) async fn op_kora_events(
     state: Rc<RefCell<OpState>>,
     #[smi] subscription: u32,
 ) -> Result<Events, OpError> {
+    let open = {
+        let state = state.borrow();
+        state.borrow::<WorkerState>().subscriptions.get(subscription as usize).cloned()
+    };
+    let Some(open) = open else { return Ok(Events(Vec::new())) };
     let frames = poll_fn(|cx| {
-        let mut state = state.borrow_mut();
-        let subscriptions = &mut state.borrow_mut::<WorkerState>().subscriptions;
-        let Some(Some(open)) = subscriptions.get_mut(subscription as usize) else {
-            return Poll::Ready(Ok(Vec::new()));
-        };
         let mut frames = Vec::new();
         while frames.len() < EVENTS {
-            match Pin::new(&mut *open).poll_next(cx) {
+            match open.poll(cx) {
                 Poll::Ready(Some(Ok(frame))) => frames.push(frame),
                 Poll::Ready(Some(Err(error))) if frames.is_empty() => {
                     return Poll::Ready(Err(error));
                 }
-                Poll::Ready(_) => break,
+                // The events before it go first.
+                Poll::Ready(Some(Err(error))) => {
+                    open.put_back(Err(error));
+                    break;
+                }
+                Poll::Ready(None) => break,
                 Poll::Pending if frames.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
             }
@@ -132,31 +129,45 @@ pub(crate) async fn op_kora_events(
 /// Ends a subscription. A number that is not open is left alone.
 #[op2(fast)]
 pub(crate) fn op_kora_unsubscribe(state: &mut OpState, #[smi] subscription: u32) {
-    drop(state.borrow_mut::<WorkerState>().subscriptions.try_remove(subscription as usize));
+    let subscriptions = &mut state.borrow_mut::<WorkerState>().subscriptions;
+    if let Some(open) = subscriptions.try_remove(subscription as usize) {
+        drop(open.take());
+    }
 }
 
-/// Accepts the client of connect call `call` and gives the socket's number. `subscription` -1, or the
-/// subscription whose events go to the client without entering JavaScript.
+/// The number of the socket of connect call `call`; -1 where the call is answered already.
 #[op2(fast)]
 #[smi]
-pub(crate) fn op_kora_accept(
-    state: &mut OpState,
-    #[smi] call: u32,
-    #[smi] subscription: i32,
-) -> Result<u32, OpError> {
-    let open_sockets = state.borrow::<OpenSockets>().0.clone();
-    let worker = state.borrow_mut::<WorkerState>();
-    let subscription: Option<Subscription> =
-        worker.subscriptions.get_mut(subscription as usize).and_then(Option::take);
-    let (sender, stream) = socket(subscription, &open_sockets);
-    let socket = worker.sockets.insert(sender) as u32;
-    if let Some(pending) = worker.calls.try_remove(call as usize)
-        && let Answer::Outgoing(outgoing) = pending.answer
-    {
-        // A receiver that is gone drops the stream, which tells the socket that its client is gone.
-        drop(outgoing.send(Ok(Box::pin(stream))));
+pub(crate) fn op_kora_socket(state: &mut OpState, #[smi] call: u32) -> i32 {
+    match state.borrow::<WorkerState>().calls.get(call as usize).map(|call| &call.answer) {
+        Some(Answer::Outgoing { socket, .. }) => *socket as i32,
+        Some(Answer::Reply(_)) | None => -1,
     }
-    Ok(socket)
+}
+
+/// Accepts the client of connect call `call`: its transport begins to read the socket.
+#[op2(fast)]
+pub(crate) fn op_kora_accept(state: &mut OpState, #[smi] call: u32) {
+    let worker = state.borrow_mut::<WorkerState>();
+    if let Some(pending) = worker.calls.try_remove(call as usize)
+        && let Answer::Outgoing { answer, .. } = pending.answer
+    {
+        // A receiver that is gone has told the socket that its client is.
+        drop(answer.send(Ok(())));
+    }
+}
+
+/// Has the events of a subscription that nobody has begun to read sent to the socket's client; they
+/// don't enter JavaScript.
+#[op2(fast)]
+pub(crate) fn op_kora_forward(state: &mut OpState, #[smi] socket: u32, #[smi] subscription: u32) {
+    let worker = state.borrow_mut::<WorkerState>();
+    let subscription =
+        worker.subscriptions.try_remove(subscription as usize).and_then(|open| open.take());
+    if let (Some(socket), Some(subscription)) = (worker.sockets.get(socket as usize), subscription)
+    {
+        socket.forward(subscription);
+    }
 }
 
 /// Sends one message: 0 the client is gone, 1 taken, 2 taken and full (wait before the next).
@@ -184,10 +195,7 @@ fn message(value: Value) -> Message {
             (map.get("contentType"), map.get("data"))
         && !data.is_null()
     {
-        return Message::Raw {
-            content_type: content_type.clone(),
-            data: raw_bytes(data.clone()),
-        };
+        return Message::Raw { content_type: content_type.clone(), data: raw_bytes(data.clone()) };
     }
     Message::Value(value)
 }
@@ -195,12 +203,8 @@ fn message(value: Value) -> Message {
 /// Resolves when the socket has room; `false` when its client is gone.
 #[op2]
 pub(crate) async fn op_kora_writable(state: Rc<RefCell<OpState>>, #[smi] socket: u32) -> bool {
-    let writable = state
-        .borrow()
-        .borrow::<WorkerState>()
-        .sockets
-        .get(socket as usize)
-        .map(crate::socket::Socket::writable);
+    let writable =
+        state.borrow().borrow::<WorkerState>().sockets.get(socket as usize).map(Socket::writable);
     match writable {
         Some(writable) => writable.await,
         None => false,
@@ -210,12 +214,8 @@ pub(crate) async fn op_kora_writable(state: Rc<RefCell<OpState>>, #[smi] socket:
 /// Resolves when the socket's client is gone.
 #[op2]
 pub(crate) async fn op_kora_closed(state: Rc<RefCell<OpState>>, #[smi] socket: u32) {
-    let closed = state
-        .borrow()
-        .borrow::<WorkerState>()
-        .sockets
-        .get(socket as usize)
-        .map(crate::socket::Socket::closed);
+    let closed =
+        state.borrow().borrow::<WorkerState>().sockets.get(socket as usize).map(Socket::closed);
     if let Some(closed) = closed {
         closed.await;
     }
@@ -245,36 +245,20 @@ pub(crate) fn op_kora_finish(
 
 /// The client's next message as a one-element array; an empty one when the client is gone.
 #[op2]
-pub(crate) async fn op_kora_incoming(
-    state: Rc<RefCell<OpState>>,
-    #[smi] incoming: u32,
-) -> JsValue {
-    let taken = state
-        .borrow_mut()
-        .borrow_mut::<WorkerState>()
-        .incoming
-        .get_mut(incoming as usize)
-        .and_then(Option::take);
-    let Some(mut stream) = taken else { return JsValue(Value::Array(Vec::new())) };
-    let message = poll_fn(|cx| stream.as_mut().poll_next(cx)).await;
-    let mut state = state.borrow_mut();
-    let streams = &mut state.borrow_mut::<WorkerState>().incoming;
-    match message {
-        Some(message) => {
-            if let Some(place) = streams.get_mut(incoming as usize) {
-                *place = Some(stream);
-            }
-            JsValue(Value::Array(vec![message]))
-        }
-        None => {
-            drop(streams.try_remove(incoming as usize));
-            JsValue(Value::Array(Vec::new()))
-        }
-    }
+pub(crate) async fn op_kora_incoming(state: Rc<RefCell<OpState>>, #[smi] incoming: u32) -> JsValue {
+    let open = state.borrow().borrow::<WorkerState>().incoming.get(incoming as usize).cloned();
+    let message = match open {
+        Some(open) => poll_fn(|cx| open.poll(cx)).await,
+        None => None,
+    };
+    JsValue(Value::Array(message.into_iter().collect()))
 }
 
 /// Stops reading the client's messages.
 #[op2(fast)]
 pub(crate) fn op_kora_incoming_close(state: &mut OpState, #[smi] incoming: u32) {
-    drop(state.borrow_mut::<WorkerState>().incoming.try_remove(incoming as usize));
+    let incomings = &mut state.borrow_mut::<WorkerState>().incoming;
+    if let Some(open) = incomings.try_remove(incoming as usize) {
+        drop(open.take());
+    }
 }

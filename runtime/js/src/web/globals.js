@@ -59,6 +59,8 @@ internals.__telemetryUtil = {
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const consoles = core.loadExtScript("ext:deno_web/01_console.js");
+// What components print goes to the log, which escapes the codes of colours.
+consoles.setNoColorFns(() => true, () => true);
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 
@@ -119,14 +121,23 @@ Object.defineProperties(globalThis, {
   fetch: core.propWritable(function fetch(...args) {
     return core.loadExtScript("ext:deno_fetch/26_fetch.js").fetch(...args);
   }),
-  reportError: core.propWritable(event.reportError),
+  reportError: core.propWritable((...args) => event.reportError.call(undefined, ...args)),
   global: core.propWritable(globalThis),
   setTimeout: core.propWritable(timers.setTimeout),
   setInterval: core.propWritable(timers.setInterval),
   clearTimeout: core.propWritable(timers.clearTimeout),
   clearInterval: core.propWritable(timers.clearInterval),
-  setImmediate: core.propWritable((callback, ...args) => timers.setTimeout(callback, 0, ...args)),
+  setImmediate: core.propWritable((callback, ...args) =>
+    timers.setTimeout.call(undefined, callback, 0, ...args)),
   clearImmediate: core.propWritable(timers.clearTimeout),
 });
 
+// What nobody catches in a microtask or an event listener. Deno ends its process over it, by stopping all
+// code of the isolate: other calls run here too, so it goes to the log and everything else goes on.
+event.saveGlobalThisReference({
+  dispatchEvent({ error }) {
+    core.ops.op_kora_console(`uncaught ${error?.stack ?? error}`, 3);
+    return false;
+  },
+});
 core.setReportExceptionCallback(event.reportException);
