@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
+use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
-use kora_resource::{Call, Connect, Error, Outgoing, Reply, Resource, ResourceFuture, VerbSet};
+use kora_resource::{
+    Call, Connect, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+};
 use kora_store::Table;
 use tokio::sync::oneshot;
 
@@ -62,8 +65,15 @@ impl Resource for ClassResource {
             let generation = self.generation()?;
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
-            let _in_flight = generation.submit(job)?;
-            answered.await.map_err(|_| unanswered())?
+            let in_flight = generation.submit(job)?;
+            let mut reply = answered.await.map_err(|_| unanswered())??;
+            if let ReplyBody::Items(items) = reply.body {
+                // The worker is needed until the last item, not only until the answer begins.
+                reply.body = ReplyBody::Items(Box::pin(items.inspect(move |_| {
+                    let _ = &in_flight;
+                })));
+            }
+            Ok(reply)
         })
     }
 

@@ -70,6 +70,11 @@ export class Context {
     void this.#request;
   }
 
+  /** The call is answered: its number may name another one from now on. */
+  answered(): void {
+    this.#call = -1;
+  }
+
   get method(): string | undefined {
     return this.#request?.method;
   }

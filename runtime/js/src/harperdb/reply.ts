@@ -26,6 +26,7 @@ const BINARY = "application/octet-stream";
 export function fail(call: number, exported: number, thrown: unknown, context?: Context): void {
   const { status, code, message, stack } = failure(thrown, context);
   op_kora_fail(call, status, code, message, stack, exported);
+  context?.answered();
 }
 
 /** Answers with what the handler returned; what can't be answered fails the call. */
@@ -70,6 +71,7 @@ function send(
 ): void {
   const created = context.createdResource ? context.newLocation ?? null : null;
   op_kora_reply(call, status, headers, created, version, kind, value, contentType);
+  context.answered();
 }
 
 /** An object: a value, bytes with a type, or a sequence. */
@@ -84,6 +86,7 @@ function body(
     const search = value.takeSearch();
     if (search !== undefined) {
       op_kora_reply_search(call, status, headers, search);
+      context.answered();
       return undefined;
     }
   }
@@ -101,7 +104,9 @@ function body(
     return undefined;
   }
   if (!Array.isArray(value) && isSequence(value)) {
-    return items(op_kora_reply_items(call, status, headers), value);
+    const number = op_kora_reply_items(call, status, headers);
+    context.answered();
+    return items(number, value);
   }
   send(call, context, status, headers, Body.Value, value);
   return undefined;

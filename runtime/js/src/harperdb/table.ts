@@ -117,7 +117,10 @@ export function makeTable(number: number, info: TableInfo): any {
       Resource.aim(resource, target, context);
       const id = target.id;
       const single = id !== null && id !== undefined && !target.isCollection;
-      if (this.loadAsInstance !== false && single && #record in resource) resource.#load(id);
+      // What is read counts in the check for conflicts, so the table's own class reads nothing that
+      // nobody looks at: concurrent `tables.X.put` of one record must not refuse each other.
+      const looksAtIt = (this as any) !== Table && this.loadAsInstance !== false;
+      if (looksAtIt && single && #record in resource) resource.#load(id);
       return resource;
     }
 
