@@ -141,12 +141,7 @@ impl Server {
         Server::start_on(1, arguments, directory, data)
     }
 
-    pub fn start_on(
-        threads: usize,
-        arguments: &[&str],
-        directory: &Path,
-        data: &Path,
-    ) -> Server {
+    pub fn start_on(threads: usize, arguments: &[&str], directory: &Path, data: &Path) -> Server {
         let mut child = kora()
             .args(arguments)
             .arg(directory)

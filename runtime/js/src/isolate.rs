@@ -101,8 +101,8 @@ impl Isolate {
     /// functions, and then puts them out of the component's sight.
     async fn load_host(&mut self) -> Result<(), CoreError> {
         let source = self.js.execute_script("kora:start", "globalThis.__kora.start()")?;
-        let specifier =
-            ModuleSpecifier::parse(HOST_MODULE).map_err(|error| CoreErrorKind::Url(error).into_box())?;
+        let specifier = ModuleSpecifier::parse(HOST_MODULE)
+            .map_err(|error| CoreErrorKind::Url(error).into_box())?;
         let source = {
             deno_core::scope!(scope, self.js);
             v8::Local::new(scope, source).to_rust_string_lossy(scope)
@@ -132,11 +132,7 @@ impl Isolate {
     }
 
     /// Imports one module and walks its exports.
-    async fn load_module(
-        &mut self,
-        path: &Path,
-        directory: &str,
-    ) -> Result<(), LoadError> {
+    async fn load_module(&mut self, path: &Path, directory: &str) -> Result<(), LoadError> {
         let failed = |error: &deno_core::error::CoreError| LoadError::module(path, error);
         let specifier = ModuleSpecifier::from_file_path(path).map_err(|()| LoadError::Module {
             file: path.display().to_string(),
@@ -154,8 +150,10 @@ impl Isolate {
             deno_core::scope!(scope, self.js);
             let namespace = v8::Local::new(scope, namespace);
             let directory: v8::Local<v8::Value> = values::string(scope, directory).into();
-            [v8::Global::new(scope, v8::Local::<v8::Value>::from(namespace)),
-             v8::Global::new(scope, directory)]
+            [
+                v8::Global::new(scope, v8::Local::<v8::Value>::from(namespace)),
+                v8::Global::new(scope, directory),
+            ]
         };
         let walk = self.entry.as_ref().map(|entry| entry.walk_exports.clone());
         self.run_host(walk, &arguments).map_err(|error| failed(&error))
@@ -184,11 +182,7 @@ impl Isolate {
         std::future::poll_fn(|cx| self.poll_serve(cx, &mut jobs)).await;
     }
 
-    fn poll_serve(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        jobs: &mut mpsc::Receiver<Job>,
-    ) -> Poll<()> {
+    fn poll_serve(&mut self, cx: &mut TaskContext<'_>, jobs: &mut mpsc::Receiver<Job>) -> Poll<()> {
         let mut closed = false;
         loop {
             match jobs.poll_recv(cx) {

@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(socket.send(message(1)), Sent::Closed);
         assert!(stream.next().await.unwrap().is_err());
         assert!(stream.next().await.is_none());
-        assert_eq!(socket.writable().await, false);
+        assert!(!socket.writable().await);
     }
 
     #[tokio::test]

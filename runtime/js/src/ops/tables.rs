@@ -176,10 +176,7 @@ fn with<T>(
     state: &RefCell<OpState>,
     transaction: u32,
     table: u32,
-    write: impl FnOnce(
-        &mut kora_store::Transaction,
-        &std::sync::Arc<Table>,
-    ) -> kora_resource::Result<T>,
+    write: impl FnOnce(&mut kora_store::Transaction, &std::sync::Arc<Table>) -> kora_resource::Result<T>,
 ) -> kora_resource::Result<T> {
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
@@ -303,11 +300,8 @@ pub(crate) fn op_kora_parse_target<'s, 'i>(
     #[string] url: &str,
     #[smi] table: i32,
 ) -> Result<v8::Local<'s, v8::Value>, OpError> {
-    let schema = state
-        .borrow::<WorkerState>()
-        .tables
-        .get(table as usize)
-        .map(|table| table.schema());
+    let schema =
+        state.borrow::<WorkerState>().tables.get(table as usize).map(|table| table.schema());
     let target = Target::parse(url, schema.as_deref())?;
     let id = id_to_v8(scope, target.id.as_ref());
     let is_collection = v8::Boolean::new(scope, target.is_collection).into();
