@@ -27,6 +27,7 @@ mod store;
 mod subscription;
 mod table;
 mod transaction;
+mod vector;
 mod write_set;
 mod writer;
 
@@ -36,7 +37,7 @@ pub use options::{ByteSize, Durability, StoreOptions};
 pub use search::Search;
 pub use store::Store;
 pub use subscription::{Subscribe, Subscription};
-pub use table::Table;
+pub use table::{RecordCount, Table};
 pub use transaction::{Committed, Transaction};
 
 #[cfg(test)]

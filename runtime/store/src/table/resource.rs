@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use futures_core::Stream;
-use kora_resource::query::from_value;
+use kora_resource::query::{Explain, Select, from_value};
 use kora_resource::schema::{Attribute, TableSchema};
 use kora_resource::{
     Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply, ReplyBody,
@@ -72,14 +72,18 @@ impl Table {
         let schema = Table::schema(self);
         let query = target.query(Some(&schema))?;
         if target.is_collection || target.id.is_none() && target.query.is_some() {
-            return Ok(Reply::items(self.search(query)?.into_items()));
+            return self.found(query);
         }
         let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema))) };
         let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
         let version = Some(record.version());
         let selected = match (&target.property, &query.select) {
-            (Some(property), _) => record.to_map()?.shift_remove(property).filter(|v| !v.is_null()),
-            (None, Some(select)) => select.project(&record, &schema.primary_key)?,
+            (Some(property), _) => {
+                let select = Select::Single(property.clone());
+                self.show(&record, Some(&select))?.filter(|value| !value.is_null())
+            }
+            (None, Some(select)) => self.show(&record, Some(select))?,
+            (None, None) if self.shows_derived() => self.show(&record, None)?,
             (None, None) => return Ok(Reply::record(record)),
         };
         let body = selected.map_or(ReplyBody::Absent, ReplyBody::Value);
@@ -92,7 +96,16 @@ impl Table {
             None => target.query(Some(&Table::schema(self)))?,
         };
         query.id_prefix.clone_from(&target.id);
-        Ok(Reply::items(self.search(query)?.into_items()))
+        self.found(query)
+    }
+
+    fn found(self: &Arc<Self>, query: Query) -> Result<Reply> {
+        let explain = query.explain;
+        let search = self.search(query)?;
+        Ok(match explain {
+            Explain::Results => Reply::items(search.into_items()),
+            Explain::Plan => Reply::value(search.explain().clone()),
+        })
     }
 
     async fn replace(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
