@@ -297,13 +297,13 @@ export function makeTable(number: number, info: TableInfo): any {
       if (target.asksForRecords) return this.search(target);
       const id = target.id;
       if (id === null || id === undefined) return describe(info);
-      const own = this.#tracked && id === this.getId();
-      const mutable = own && (this.constructor as any).getReturnMutable;
+      const mutable = (this.constructor as any).getReturnMutable && id === this.getId();
+      const own = (this.#tracked || mutable) && id === this.getId();
       // What was assigned to an instance without a record makes one only when it is updated.
-      const exists = !own || this.#isUpdated || this.#tracked!.record !== undefined;
+      const exists = !own || this.#isUpdated || this.#record.record !== undefined;
       if (!exists) return undefined;
       const record: any = own
-        ? this.#tracked!.current()
+        ? this.#record.current()
         : readRecord(number, id, readNumber(context));
       if (record === undefined) return undefined;
       const version = TableRecord.versionOf(record);

@@ -12,6 +12,14 @@ const QUERY_PROPERTIES = [
   "enforceExecutionOrder", "allowFullScan", "allowConditionsOnDynamicAttributes", "reverse",
 ] as const;
 type QueryProperty = typeof QUERY_PROPERTIES[number];
+/** What the calls in a query's text say. */
+const CALL_PARTS: Record<string, QueryProperty[]> = {
+  select: ["select"],
+  limit: ["limit", "offset"],
+  sort: ["sort"],
+  "group-by": [],
+};
+
 type QueryParts = Partial<Record<QueryProperty, any>>;
 
 /** What the host has parsed of a URL already. */
@@ -175,7 +183,8 @@ export class RequestTarget extends URLSearchParams {
     }
     const call = callOf(name);
     if (call) {
-      Object.assign(parts, op_kora_parse_query(this.#search));
+      const parsed = op_kora_parse_query(this.#search);
+      for (const part of CALL_PARTS[call]) parts[part] = parsed[part];
       return;
     }
     const kept = [...parts.conditions ?? []];

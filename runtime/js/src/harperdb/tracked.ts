@@ -51,8 +51,10 @@ export class TrackedRecord {
   /** The record as it is stored; `undefined` where there is none. Looking at it counts as a read. */
   get record(): any {
     if (!this.#loaded) {
+      // Before the record is read, what is pending is saved, this one's changes too.
+      const transaction = readNumber(this.#context());
+      this.#record = readRecord(this.#table, this.#id, transaction);
       this.#loaded = true;
-      this.#record = readRecord(this.#table, this.#id, readNumber(this.#context()));
     }
     return this.#record;
   }
@@ -64,11 +66,11 @@ export class TrackedRecord {
   /** A property with what was changed in it. */
   get(name: string): any {
     if (this.#assigned?.has(name)) return this.#assigned.get(name);
-    const by = this.#increments?.get(name);
-    if (by !== undefined) return sum(this.record?.[name], by);
     const handed = this.#handed?.get(name);
     if (handed) return handed.value;
     const stored = this.record?.[name];
+    const by = this.#increments?.get(name);
+    if (by !== undefined) return sum(stored, by);
     if (!isNested(stored)) return stored;
     const value = deepCopy(stored);
     (this.#handed ??= new Map()).set(name, { value, stored });

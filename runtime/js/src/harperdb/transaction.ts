@@ -24,6 +24,7 @@ export class Transaction {
   #number = -1;
   #timestamp = 0;
   #pending: Set<Pending> | undefined;
+  #saving = false;
 
   /** The number of the write set in Rust, made on first use. */
   get number(): number {
@@ -48,7 +49,14 @@ export class Transaction {
   }
 
   #save(): void {
-    for (const pending of this.#pending ?? []) pending.saveInto(this);
+    // What is saved may have to be read first.
+    if (this.#saving) return;
+    this.#saving = true;
+    try {
+      for (const pending of this.#pending ?? []) pending.saveInto(this);
+    } finally {
+      this.#saving = false;
+    }
   }
 
   /** Writes what was collected; resolves after it is durable. A promise only where there is one. */
