@@ -37,7 +37,9 @@ impl Router {
             && snapshot.rest.is_some_and(|rest| rest.web_socket)
         {
             let found = snapshot.registry.find(url, Protocol::WebSocket);
-            let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
+            let found = found.map(|found| {
+                (found.registration.clone(), found.remainder.to_owned(), found.params)
+            });
             drop(snapshot);
             return websocket::accept(request, found, peer, &self.drain);
         }
@@ -48,11 +50,12 @@ impl Router {
             let found = snapshot.registry.find(url, protocol)?;
             // The remainder is a suffix of the URL, or empty: keep where it begins, not a copy.
             let remainder_start = url.len() - found.remainder.len();
-            Some((found.registration.clone(), remainder_start, rest.last_modified))
+            let registration = found.registration.clone();
+            Some((registration, remainder_start, found.params, rest.last_modified))
         });
         let goes_to_disk = is_read
             && !snapshot.statics.is_empty()
-            && found.as_ref().is_none_or(|(registration, _, _)| {
+            && found.as_ref().is_none_or(|(registration, ..)| {
                 registration.path.is_empty() || snapshot.may_be_static(request.uri().path())
             });
         let on_disk = goes_to_disk.then(|| arc_swap::Guard::into_inner(snapshot));
@@ -61,12 +64,13 @@ impl Router {
         {
             return response;
         }
-        let Some((registration, remainder_start, last_modified)) = found else {
+        let Some((registration, remainder_start, params, last_modified)) = found else {
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
+            params,
             last_modified,
             body_limit: self.body_limit,
             peer,

@@ -16,6 +16,7 @@ mod extension;
 mod generation;
 mod isolate;
 mod modules;
+mod open_transactions;
 mod ops;
 mod platform;
 mod pull;

@@ -21,7 +21,7 @@ pub mod schema;
 mod target;
 pub mod value;
 
-pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
+pub use call::{Call, Chunks, Item, Items, Reply, ReplyBody, Verb, VerbSet};
 pub use context::{Context, RequestInfo, User};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};

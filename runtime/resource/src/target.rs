@@ -24,6 +24,8 @@ pub struct Target {
     pub search: Option<String>,
     /// A query that code handed over instead of text.
     pub query: Option<Query>,
+    /// What a path like `/widget/:id` found in the URL: names and decoded values.
+    pub params: Vec<(String, String)>,
 }
 
 impl Target {

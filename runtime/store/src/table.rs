@@ -6,6 +6,9 @@
 
 mod generated_id;
 mod resource;
+mod size;
+
+pub use size::Counting;
 
 use std::sync::{Arc, Weak};
 
@@ -38,14 +41,6 @@ pub struct Table {
     generated: Mutex<Option<i64>>,
     /// The indexes that a thread is building.
     builds: Mutex<Vec<u32>>,
-}
-
-/// How many records a table has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordCount {
-    Exact(u64),
-    /// Between the two: what was counted, and all records of the database.
-    Estimated { least: u64, most: u64 },
 }
 
 /// What a table is at one moment.
@@ -135,6 +130,16 @@ impl Table {
         })
     }
 
+    /// Whether there is a record with this key whose time is not over.
+    pub fn exists(&self, id: &Id) -> Result<bool> {
+        let key = encode_id(id)?;
+        self.database.environment().read(|txn, trees| {
+            let stored = trees.records.get(txn, &record_key(self.id, &key));
+            let stored = stored.map_err(crate::StoreError::from)?.and_then(Header::read);
+            Ok(stored.is_some_and(|header| !header.is_expired(clock::now)))
+        })
+    }
+
     /// Begins a search; nothing is read yet. 404 for an unknown attribute, 503 for an index that is
     /// not complete (`spec/harper-rest.md` section 4).
     pub fn search(self: &Arc<Self>, query: Query) -> Result<Search> {
@@ -183,21 +188,6 @@ impl Table {
     /// Whether records are shown with derived attributes that nobody has selected.
     pub fn shows_derived(&self) -> bool {
         self.definition.load().schema.enumerable().next().is_some()
-    }
-
-    /// How many records there are, expired ones included until they are swept. Counts up to
-    /// `exact` of them; past that the answer is an estimate from the whole database's number.
-    pub fn count(&self, exact: usize) -> Result<RecordCount> {
-        self.database.environment().read(|txn, trees| {
-            let prefix = record_key(self.id, &[]);
-            let records = trees.records.prefix_iter(txn, &prefix).map_err(crate::StoreError::from)?;
-            let counted = records.take(exact.saturating_add(1)).count();
-            if counted <= exact {
-                return Ok(RecordCount::Exact(counted as u64));
-            }
-            let all = trees.records.len(txn).map_err(crate::StoreError::from)?;
-            Ok(RecordCount::Estimated { least: counted as u64, most: all })
-        })
     }
 
     pub(crate) fn id(&self) -> TableId {

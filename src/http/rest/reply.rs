@@ -9,7 +9,7 @@ use kora_resource::value::json;
 use kora_resource::{Error, Reply, ReplyBody, Result, Value, Verb, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{etag, items};
+use super::{chunks, etag, items};
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::negotiation::Representation;
@@ -36,8 +36,14 @@ pub(super) async fn build(reply: Reply, form: &Form<'_>) -> Result<Response> {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    let (body, content_type) = write_body(reply.body, form.representation).await?;
-    let absent = matches!(body, ResponseBody::Empty);
+    let is_null = matches!(reply.body, ReplyBody::Value(Value::Null));
+    let absent = is_null || matches!(reply.body, ReplyBody::Absent);
+    let (body, content_type) = if is_null && !is_read {
+        // A null is nothing to a write; a read is told so in the format that it asked for.
+        (ResponseBody::Empty, ContentType::None)
+    } else {
+        write_body(reply.body, form.representation).await?
+    };
     *response.status_mut() = match (reply.status, &reply.created) {
         (Some(status), _) => StatusCode::from_u16(status).map_err(|_| {
             Error::internal(format!("the resource answered with the status {status}"))
@@ -81,9 +87,7 @@ async fn write_body(
 ) -> Result<(ResponseBody, ContentType)> {
     let negotiated = ContentType::Negotiated(representation.media_type());
     Ok(match body {
-        ReplyBody::Absent | ReplyBody::Value(Value::Null) => {
-            (ResponseBody::Empty, ContentType::None)
-        }
+        ReplyBody::Absent => (ResponseBody::Empty, ContentType::None),
         ReplyBody::Value(value) => {
             let mut text = Vec::with_capacity(128);
             match representation {
@@ -106,6 +110,9 @@ async fn write_body(
         }
         ReplyBody::Raw { content_type, data } => {
             (ResponseBody::Full(data), ContentType::OfTheResource(content_type))
+        }
+        ReplyBody::Stream { content_type, chunks } => {
+            (chunks::body(chunks).await?, ContentType::OfTheResource(content_type))
         }
     })
 }

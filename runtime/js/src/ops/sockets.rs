@@ -11,10 +11,10 @@ use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
 use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
-use crate::error::OpError;
+use crate::error::{OpError, unanswerable};
 use crate::pull::Pull;
-use crate::socket::Socket;
-use crate::state::{Answer, WorkerState};
+use crate::socket::{Consent, Socket};
+use crate::state::{Answer, PendingCall, WorkerState};
 use crate::values::{JsValue, from_v8, id_to_v8, key, string, to_v8};
 
 /// Events that one crossing may bring.
@@ -52,6 +52,12 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
 
 /// Events on their way into JavaScript.
 pub(crate) struct Events(Vec<Arc<Frame>>);
+
+impl Events {
+    pub(crate) fn new(frames: Vec<Arc<Frame>>) -> Events {
+        Events(frames)
+    }
+}
 
 impl<'a> ToV8<'a> for Events {
     type Error = std::convert::Infallible;
@@ -139,21 +145,23 @@ pub(crate) fn op_kora_unsubscribe(state: &mut OpState, #[smi] subscription: u32)
 #[op2(fast)]
 #[smi]
 pub(crate) fn op_kora_socket(state: &mut OpState, #[smi] call: u32) -> i32 {
-    match state.borrow::<WorkerState>().calls.get(call as usize).map(|call| &call.answer) {
-        Some(Answer::Outgoing { socket, .. }) => *socket as i32,
-        Some(Answer::Reply(_)) | None => -1,
+    match state.borrow::<WorkerState>().calls.get(call as usize).map(PendingCall::answer) {
+        Some(Some(Answer::Outgoing { socket, .. })) => *socket as i32,
+        Some(Some(Answer::Reply(_)) | None) | None => -1,
     }
 }
 
-/// Accepts the client of connect call `call`: its transport begins to read the socket.
+/// Accepts the client of connect call `call`: its transport begins to read the socket. With `nothing`
+/// there is nothing to send, and there will not be.
 #[op2(fast)]
-pub(crate) fn op_kora_accept(state: &mut OpState, #[smi] call: u32) {
+pub(crate) fn op_kora_accept(state: &mut OpState, #[smi] call: u32, nothing: bool) {
     let worker = state.borrow_mut::<WorkerState>();
     if let Some(pending) = worker.calls.try_remove(call as usize)
-        && let Answer::Outgoing { answer, .. } = pending.answer
+        && let Some(Answer::Outgoing { answer, .. }) = pending.into_answer()
     {
         // A receiver that is gone has told the socket that its client is.
-        drop(answer.send(Ok(())));
+        let consent = if nothing { Consent::Nothing } else { Consent::Stream };
+        drop(answer.send(Ok(consent)));
     }
 }
 
@@ -179,7 +187,7 @@ pub(crate) fn op_kora_send<'s, 'i>(
     #[smi] socket: u32,
     value: v8::Local<'s, v8::Value>,
 ) -> Result<u32, OpError> {
-    let value = from_v8(scope, value)?.unwrap_or_default();
+    let value = from_v8(scope, value).map_err(unanswerable)?.unwrap_or_default();
     let state = state.borrow();
     let Some(socket) = state.borrow::<WorkerState>().sockets.get(socket as usize) else {
         return Ok(0);
@@ -241,6 +249,13 @@ pub(crate) fn op_kora_finish(
         error
     });
     socket.finish(error);
+}
+
+/// The stream of a client has come to its end, `finally` blocks and all.
+#[op2(fast)]
+pub(crate) fn op_kora_client_done(state: &mut OpState) {
+    let worker = state.borrow_mut::<WorkerState>();
+    worker.clients = worker.clients.saturating_sub(1);
 }
 
 /// The client's next message as a one-element array; an empty one when the client is gone.

@@ -24,7 +24,7 @@ impl Comparator {
         })
     }
 
-    /// The name by which `explain` tells it.
+    /// The name by which code knows it.
     pub fn name(self) -> &'static str {
         match self {
             Comparator::Equals => "equals",
