@@ -8,6 +8,7 @@ mod harness;
 
 mod class_reload;
 mod classes;
+mod computed;
 mod connect;
 mod durability;
 mod guides;
@@ -15,6 +16,9 @@ mod negotiation;
 mod process;
 mod queries;
 mod realtime;
+mod relations;
 mod reload;
 mod rest;
+mod schema;
 mod statics;
+mod vectors;

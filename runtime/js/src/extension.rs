@@ -29,6 +29,7 @@ deno_core::extension!(
         transactions::op_kora_abort,
         transactions::op_kora_has_writes,
         transactions::op_kora_commit,
+        searches::op_kora_explain,
         derived::op_kora_derived,
         derived::op_kora_compute,
         tables::op_kora_tables,

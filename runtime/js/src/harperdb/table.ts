@@ -3,6 +3,7 @@
 import {
   op_kora_delete,
   op_kora_exists,
+  op_kora_explain,
   op_kora_parse_target,
   op_kora_search,
   op_kora_subscribe,
@@ -342,6 +343,7 @@ export function makeTable(number: number, info: TableInfo): any {
         options.idPrefix = target.id;
       }
       const found = op_kora_search(readNumber(context), number, asked.search, options);
+      if (options.explain) return op_kora_explain(found);
       return new SearchResult(found, () => columns(info, options.select), number);
     }
 

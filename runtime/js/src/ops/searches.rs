@@ -73,6 +73,23 @@ fn overlay(query: &mut Query, over: Query) {
     if over.offset > 0 {
         query.offset = over.offset;
     }
+    query.explain = over.explain;
+    query.full_scan = over.full_scan;
+    query.undeclared = over.undeclared;
+    query.execution = over.execution;
+}
+
+/// How a search goes about it, instead of its rows; ends it.
+#[op2]
+pub(crate) fn op_kora_explain<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] search: u32,
+) -> v8::Local<'s, v8::Value> {
+    match state.borrow_mut::<WorkerState>().searches.try_remove(search as usize) {
+        Some(search) => values::to_v8(scope, search.explain()),
+        None => v8::undefined(scope).into(),
+    }
 }
 
 /// The next rows of a search, at most `rows`; an empty array at its end, which closes it. Records are

@@ -19,7 +19,7 @@ async fn call(
 async fn value(table: &Arc<Table>, url: &str) -> Option<Value> {
     let reply = call(table, Verb::Get, url, None).await.expect(url);
     match reply.body {
-        ReplyBody::Absent => None,
+        ReplyBody::Absent | ReplyBody::Stream { .. } => None,
         ReplyBody::Value(value) => Some(value),
         ReplyBody::Record(record) => {
             assert_eq!(reply.version, Some(record.version()));
