@@ -1,5 +1,7 @@
 //! Queries in URLs: conditions, `select`, `limit`, `sort` (`spec/harper-rest.md` section 3).
 
+mod grammar;
+
 use serde_json::json;
 
 use crate::harness::client::JSON;

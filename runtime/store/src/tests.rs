@@ -2,6 +2,7 @@
 
 mod commits;
 mod durability;
+mod model;
 mod queries;
 mod resource;
 mod schema_changes;

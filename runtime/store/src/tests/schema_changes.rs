@@ -123,6 +123,7 @@ async fn a_type_that_records_do_not_fit_is_refused() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(table.schema().attribute("n").map(|n| n.ty.to_string()).as_deref(), Some("Int"));
+    drop(table);
     let fixture = fixture.reopened();
     fixture.store.apply(&text).expect_err("nor after it was opened again");
     fixture.table("type P @table { id: ID @primaryKey n: Any }");

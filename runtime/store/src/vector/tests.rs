@@ -12,6 +12,10 @@ use crate::{ByteSize, Durability, StoreOptions, Table};
 const SCHEMA: &str = "type Doc @table { id: ID @primaryKey group: Int @indexed
     vector: [Float] @indexed(type: \"HNSW\", distance: \"cosine\") }";
 
+/// The same with a graph that is soon built, also by a build without optimisation.
+const SMALL: &str = "type Doc @table { id: ID @primaryKey group: Int @indexed
+    vector: [Float] @indexed(type: \"HNSW\", M: 8, efConstruction: 30, efConstructionSearch: 60) }";
+
 /// Numbers that only depend on where they begin.
 struct Dice(u64);
 
@@ -103,11 +107,11 @@ fn recall(found: &[String], expected: &[String]) -> f64 {
 #[tokio::test]
 async fn the_nearest_are_found_through_changes_and_reopening() {
     let mut dice = Dice(7);
-    let mut all = vectors(1500, 24, 20, &mut dice);
+    let mut all = vectors(450, 12, 20, &mut dice);
     let fixture = fixture();
-    let table = fixture.table(SCHEMA);
+    let table = fixture.table(SMALL);
     fill(&fixture, &table, &all).await;
-    let targets = vectors(20, 24, 20, &mut dice);
+    let targets = vectors(10, 12, 20, &mut dice);
     let mean = |table: &Arc<Table>, all: &[Vec<f32>], extra: &str, keep: &dyn Fn(usize) -> bool| {
         let each = targets.iter().map(|target| {
             recall(&nearest(table, target, extra, 10), &exact(all, target, 10, keep))
@@ -120,20 +124,20 @@ async fn the_nearest_are_found_through_changes_and_reopening() {
     // Many match: the graph is asked for more until enough do.
     assert!(mean(&table, &all, "group=lt=8", &|at| at % 10 < 8) >= 0.95);
     // A third goes, a third moves.
-    let moved = vectors(500, 24, 20, &mut dice);
-    for n in 0..500 {
+    let moved = vectors(150, 12, 20, &mut dice);
+    for n in 0..150 {
         fixture.delete(&table, &format!("{n:06}")).await;
-        let at = 500 + n;
+        let at = 150 + n;
         fixture.put(&table, doc(&format!("{at:06}"), &moved[n], (at % 10) as i64)).await;
         all[at] = moved[n].clone();
     }
-    let live = |at: usize| at >= 500;
+    let live = |at: usize| at >= 150;
     assert!(mean(&table, &all, "", &live) >= 0.95);
     drop(table);
     let fixture = fixture.reopened();
-    let table = fixture.table(SCHEMA);
+    let table = fixture.table(SMALL);
     assert!(mean(&table, &all, "", &live) >= 0.95);
-    for n in 500..1500 {
+    for n in 150..450 {
         fixture.delete(&table, &format!("{n:06}")).await;
     }
     assert!(nearest(&table, &targets[0], "", 10).is_empty());
