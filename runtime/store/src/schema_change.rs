@@ -264,8 +264,7 @@ fn build(table: &Arc<Table>, index: &IndexState, closing: &AtomicBool) -> Result
                 let vector = attribute.and_then(|attribute| attribute.vector.as_ref());
                 let last = match (state.kind, vector) {
                     (IndexKind::Ordered, _) => {
-                        let (entries, last) =
-                            batch(txn, trees, owner.id(), &schema, state, after)?;
+                        let (entries, last) = batch(txn, trees, owner.id(), &schema, state, after)?;
                         for entry in entries {
                             trees.indexes.put(txn, &entry.key, &entry.data)?;
                         }

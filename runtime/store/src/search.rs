@@ -153,12 +153,15 @@ impl Search {
                 Wanted::Count(limit.saturating_add(query.offset))
             }
             (true, None, None) if query.sort.len() == 1 => Wanted::Natural,
-            (_, _, Some(compare)) if query.sort.is_empty() || by_distance && query.sort.len() == 1 => {
+            (_, _, Some(compare))
+                if query.sort.is_empty() || by_distance && query.sort.len() == 1 =>
+            {
                 Wanted::Within(compare)
             }
             _ => return Ok(false),
         };
-        if by_distance && query.sort.first().is_some_and(|sort| sort.direction == Direction::Descending)
+        if by_distance
+            && query.sort.first().is_some_and(|sort| sort.direction == Direction::Descending)
         {
             return Ok(false);
         }
@@ -280,18 +283,19 @@ impl Search {
         let mut looks = 0;
         let (more, found) = Reader::open(table.owner(), |reader| {
             let mut found = Vec::new();
-            let more = self.access.visit(&mut place, STEP, reader.txn, reader.trees, |id, bytes| {
-                looks += 1;
-                if !self.ids.admits(id) || self.overlay.records.contains_key(id) {
-                    return Ok(());
-                }
-                let Some(record) = visible_record(bytes)? else { return Ok(()) };
-                if self.predicate.matches(&record, reader)? {
-                    let keys = self.sort_keys(&record, reader)?;
-                    found.push((Key::from_slice(id), record, keys));
-                }
-                Ok(())
-            })?;
+            let more =
+                self.access.visit(&mut place, STEP, reader.txn, reader.trees, |id, bytes| {
+                    looks += 1;
+                    if !self.ids.admits(id) || self.overlay.records.contains_key(id) {
+                        return Ok(());
+                    }
+                    let Some(record) = visible_record(bytes)? else { return Ok(()) };
+                    if self.predicate.matches(&record, reader)? {
+                        let keys = self.sort_keys(&record, reader)?;
+                        found.push((Key::from_slice(id), record, keys));
+                    }
+                    Ok(())
+                })?;
             Ok((more, found))
         })?;
         self.place = place;
@@ -377,12 +381,7 @@ fn measure(
 }
 
 /// The answer to `explain`.
-fn explain(
-    query: &Query,
-    plan: &planner::Plan,
-    shape: &Shape,
-    definition: &Definition,
-) -> Value {
+fn explain(query: &Query, plan: &planner::Plan, shape: &Shape, definition: &Definition) -> Value {
     use kora_resource::query::{Condition, Operator};
     fn conditions(list: &[Condition]) -> Value {
         let each = list.iter().map(|condition| match condition {
@@ -411,11 +410,8 @@ fn explain(
             ("descending".to_owned(), Value::Bool(sort.direction == Direction::Descending)),
         ]))
     };
-    let post_ordering = if ordered {
-        Value::Null
-    } else {
-        Value::Array(query.sort.iter().map(sort_key).collect())
-    };
+    let post_ordering =
+        if ordered { Value::Null } else { Value::Array(query.sort.iter().map(sort_key).collect()) };
     let estimate = plan.estimate.map_or(Value::Null, |count| Value::from(count as i64));
     Value::Object(Map::from_iter([
         ("conditions".to_owned(), conditions(&query.conditions)),

@@ -14,8 +14,8 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use kora_hub::TableKey;
-use kora_resource::schema::{TableName, TableSchema};
 use kora_resource::query::Select;
+use kora_resource::schema::{TableName, TableSchema};
 use kora_resource::{Error, Id, Map, Query, Record, Result, Value};
 use parking_lot::Mutex;
 
@@ -181,7 +181,11 @@ impl Table {
 
     /// The record as a selection shows it, or with what its schema shows without being asked;
     /// `None` is `undefined`.
-    pub fn show(self: &Arc<Self>, record: &Record, select: Option<&Select>) -> Result<Option<Value>> {
+    pub fn show(
+        self: &Arc<Self>,
+        record: &Record,
+        select: Option<&Select>,
+    ) -> Result<Option<Value>> {
         crate::search::show_one(self, record, select)
     }
 

@@ -261,9 +261,8 @@ impl UsedIndex {
         if self.values == Values::Single {
             return Ok(true);
         }
-        let damaged = |error: &dyn std::fmt::Display| {
-            Error::internal(format!("damaged record: {error}"))
-        };
+        let damaged =
+            |error: &dyn std::fmt::Display| Error::internal(format!("damaged record: {error}"));
         let header = Header::read(record).ok_or_else(|| damaged(&"no header"))?;
         let inputs = self.schema.inputs(&self.attribute);
         let wanted = |name: &str| inputs.iter().any(|input| input == name);

@@ -75,7 +75,10 @@ pub(super) fn plan(
     let is_large = estimate.is_some_and(|count| count >= ESTIMATE);
     if let Some(best) = best {
         if let (Some((path, direction)), true, true) = (ordered, is_large, query.limit.is_some()) {
-            return Ok(Plan { access: Access::new(table.id(), vec![path], direction), estimate: None });
+            return Ok(Plan {
+                access: Access::new(table.id(), vec![path], direction),
+                estimate: None,
+            });
         }
         let direction = sorted_by.map_or(Direction::Ascending, |(_, direction)| direction);
         let access = Access::new(table.id(), best.paths, direction);
@@ -209,12 +212,10 @@ fn refuse_scan(query: &Query) -> Result<()> {
     let Some(compare) = first(&query.conditions) else { return Ok(()) };
     let name = compare.attribute.join(".");
     match compare.comparator {
-        Comparator::Contains | Comparator::EndsWith | Comparator::NotEqual => {
-            Err(Error::new(
-                ErrorKind::Forbidden,
-                format!("The condition on \"{name}\" needs a full table scan, which is not allowed"),
-            ))
-        }
+        Comparator::Contains | Comparator::EndsWith | Comparator::NotEqual => Err(Error::new(
+            ErrorKind::Forbidden,
+            format!("The condition on \"{name}\" needs a full table scan, which is not allowed"),
+        )),
         _ => Err(Error::not_found(format!(
             "\"{name}\" is not indexed, can not search for this attribute"
         ))),

@@ -59,7 +59,12 @@ impl Predicate {
         let schema = table.schema();
         let compiler = Compiler { table, schema: &schema, undeclared: query.undeclared };
         let test = compiler.group(&query.conditions, query.operator)?;
-        let mut predicate = Predicate { schema: Arc::clone(&schema), test, names: Vec::new(), computed: Vec::new() };
+        let mut predicate = Predicate {
+            schema: Arc::clone(&schema),
+            test,
+            names: Vec::new(),
+            computed: Vec::new(),
+        };
         let (mut names, mut computed) = (Vec::new(), Vec::new());
         predicate.test.collect(&schema, &mut names, &mut computed);
         names.sort_unstable();
@@ -239,12 +244,12 @@ impl Compiler<'_> {
     }
 
     fn join(&self, name: String, conditions: Vec<Condition>) -> Result<Join> {
-        let relationship = self.schema.relationship(&name).ok_or_else(|| {
-            Error::not_found(format!("{name} is not a defined attribute"))
-        })?;
+        let relationship = self
+            .schema
+            .relationship(&name)
+            .ok_or_else(|| Error::not_found(format!("{name} is not a defined attribute")))?;
         let relation = Relation::open(self.table, relationship)?;
-        let mut inner =
-            Query { conditions, undeclared: self.undeclared, ..Query::default() };
+        let mut inner = Query { conditions, undeclared: self.undeclared, ..Query::default() };
         inner.coerce(&relation.target.schema())?;
         let predicate = Predicate::compile(&relation.target, &inner)?;
         Ok(Join { name, relation, inner, predicate, keys: None })

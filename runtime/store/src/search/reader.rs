@@ -54,9 +54,9 @@ impl Reader<'_, '_> {
         database: &Arc<Database>,
         read: impl FnOnce(&Reader<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        database.environment().read(|txn, trees| {
-            read(&Reader { database, txn, trees, outer: None })
-        })
+        database
+            .environment()
+            .read(|txn, trees| read(&Reader { database, txn, trees, outer: None }))
     }
 
     /// Runs `read` in a snapshot of another database, or in this one's.
@@ -76,9 +76,9 @@ impl Reader<'_, '_> {
         })?;
         match (found, answer, read) {
             (true, Some(answer), _) => Ok(answer),
-            (_, _, Some(read)) => database.environment().read(|txn, trees| {
-                read(&Reader { database, txn, trees, outer: Some(outer) })
-            }),
+            (_, _, Some(read)) => database
+                .environment()
+                .read(|txn, trees| read(&Reader { database, txn, trees, outer: Some(outer) })),
             (_, _, None) => Err(kora_resource::Error::internal("a snapshot was read twice")),
         }
     }
@@ -87,7 +87,12 @@ impl Reader<'_, '_> {
     pub(super) fn record(&self, table: TableId, id: &Id) -> Result<Option<Record>> {
         // What can't be a key is no record's key.
         let Ok(key) = encode_id(id) else { return Ok(None) };
-        match self.trees.records.get(self.txn, &record_key(table, &key)).map_err(StoreError::from)? {
+        match self
+            .trees
+            .records
+            .get(self.txn, &record_key(table, &key))
+            .map_err(StoreError::from)?
+        {
             None => Ok(None),
             Some(bytes) => visible_record(bytes),
         }

@@ -114,8 +114,8 @@ impl Relation {
         let entries = reader.trees.indexes.range(reader.txn, &(low, high));
         for entry in entries.map_err(StoreError::from)? {
             let (entry_key, data) = entry.map_err(StoreError::from)?;
-            let id = entry_id(entry_key, data)
-                .ok_or_else(|| Error::internal("damaged index entry"))?;
+            let id =
+                entry_id(entry_key, data).ok_or_else(|| Error::internal("damaged index entry"))?;
             let place = record_key(self.target.id(), id);
             let stored = records.get(reader.txn, &place).map_err(StoreError::from)?;
             let Some(record) = stored.map(visible_record).transpose()?.flatten() else { continue };

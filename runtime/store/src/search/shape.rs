@@ -38,7 +38,13 @@ enum Names {
 #[derive(Debug)]
 enum Added {
     Computed(String),
-    Related { name: String, relation: Relation, shape: Shape, chosen: Chosen, narrow: Option<usize> },
+    Related {
+        name: String,
+        relation: Relation,
+        shape: Shape,
+        chosen: Chosen,
+        narrow: Option<usize>,
+    },
     Special(String),
 }
 
@@ -88,8 +94,7 @@ impl Shape {
                     let shape = Shape::within(&relation.target, nested, &[], depth + 1)?;
                     names.push(relation.own.clone());
                     let name = name.to_owned();
-                    let chosen =
-                        if nested.is_some() { Chosen::ByQuery } else { Chosen::ByDefault };
+                    let chosen = if nested.is_some() { Chosen::ByQuery } else { Chosen::ByDefault };
                     added.push(Added::Related { name, relation, shape, chosen, narrow });
                 }
                 Some(Derived::Computed(_)) => {

@@ -101,7 +101,9 @@ impl Model {
                         Operator::And => {
                             joined.entry(&compare.attribute[0]).or_default().push(inner);
                         }
-                        Operator::Or => plain.push(self.joins(&compare.attribute[0], &[inner], item)),
+                        Operator::Or => {
+                            plain.push(self.joins(&compare.attribute[0], &[inner], item))
+                        }
                     }
                 }
                 Condition::Compare(compare) => plain.push(compare.matches(item)),
@@ -142,8 +144,9 @@ impl Model {
         let last = query.sort.last().map_or(Direction::Ascending, |sort| sort.direction);
         found.sort_by(|a, b| {
             let by = |sort: &Sort| {
-                let order =
-                    self.sort_value(&sort.attribute, a).key_cmp(&self.sort_value(&sort.attribute, b));
+                let order = self
+                    .sort_value(&sort.attribute, a)
+                    .key_cmp(&self.sort_value(&sort.attribute, b));
                 if sort.direction == Direction::Descending { order.reverse() } else { order }
             };
             let keys = query.sort.iter().map(by).find(|order| order.is_ne());
@@ -163,7 +166,11 @@ fn compare(dice: &mut Dice) -> Condition {
     let (attribute, comparator, value) = match dice.roll(12) {
         0 | 1 => (path(&["n"]), dice.pick(&ordering), dice.small()),
         2 => (path(&["name"]), dice.pick(&ordering), dice.name()),
-        3 => (path(&["name"]), dice.pick(&[StartsWith, EndsWith, Contains, NotStartsWith]), dice.name()),
+        3 => (
+            path(&["name"]),
+            dice.pick(&[StartsWith, EndsWith, Contains, NotStartsWith]),
+            dice.name(),
+        ),
         4 => (path(&["tags"]), dice.pick(&[Equals, NotEqual, Greater, Contains]), dice.name()),
         5 => {
             let list = (0..dice.roll(3)).map(|_| dice.small()).collect();
@@ -241,7 +248,8 @@ async fn change(dice: &mut Dice, fixture: &Fixture, tables: &[Arc<Table>], model
                 transaction.delete(&tables[1], &Id::from(&*id)).expect("deletes");
                 model.owners.remove(&id);
             } else {
-                let record = map([("id", Value::from(&*id)), ("age", dice.small()), ("name", dice.name())]);
+                let record =
+                    map([("id", Value::from(&*id)), ("age", dice.small()), ("name", dice.name())]);
                 transaction.put(&tables[1], Id::from(&*id), record.clone()).expect("fits");
                 model.owners.insert(id, record);
             }

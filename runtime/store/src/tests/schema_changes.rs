@@ -119,7 +119,9 @@ async fn a_type_that_records_do_not_fit_is_refused() {
     fixture.table(PLAIN);
     fill(&fixture, &table, 0..1).await;
     let error = fixture.store.apply(&text).expect_err("a number is no text").to_string();
-    for part in ["attribute n of table P can not change from Int to String", "record 00000", "To migrate"] {
+    for part in
+        ["attribute n of table P can not change from Int to String", "record 00000", "To migrate"]
+    {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(table.schema().attribute("n").map(|n| n.ty.to_string()).as_deref(), Some("Int"));

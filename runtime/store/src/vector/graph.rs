@@ -143,8 +143,7 @@ impl<'o> Graph<'o> {
                 self.link(txn, &grown, level, node, near.node)?;
             }
         }
-        let (entry, top) =
-            if level > meta.top { (node, level) } else { (meta.entry, meta.top) };
+        let (entry, top) = if level > meta.top { (node, level) } else { (meta.entry, meta.top) };
         self.nodes.put_meta(txn, Some(Meta { entry, top, ..grown }))
     }
 
@@ -193,13 +192,7 @@ impl<'o> Graph<'o> {
         if level == 0 { self.options.m * 2 } else { self.options.m }
     }
 
-    fn measured(
-        &self,
-        txn: &ReadTxn<'_>,
-        meta: &Meta,
-        node: u32,
-        target: &[f32],
-    ) -> Stored<Near> {
+    fn measured(&self, txn: &ReadTxn<'_>, meta: &Meta, node: u32, target: &[f32]) -> Stored<Near> {
         let mut vector = Vec::new();
         self.nodes.vector(txn, node, meta.dimensions as usize, &mut vector)?;
         Ok(Near { distance: of_kept(self.options.distance, target, &vector), node })
@@ -314,14 +307,7 @@ impl<'o> Graph<'o> {
     }
 
     /// Links two nodes; one that has too many links then loses its least useful.
-    fn link(
-        &self,
-        txn: &mut RwTxn<'_>,
-        meta: &Meta,
-        level: u8,
-        a: u32,
-        b: u32,
-    ) -> Stored<()> {
+    fn link(&self, txn: &mut RwTxn<'_>, meta: &Meta, level: u8, a: u32, b: u32) -> Stored<()> {
         for (from, to) in [(a, b), (b, a)] {
             let mut links = self.nodes.links(txn, level, from)?.unwrap_or_default();
             if from == to || links.contains(&to) {

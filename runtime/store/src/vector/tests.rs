@@ -1,7 +1,6 @@
 //! Recall, changes and the power of the storage to bring a graph back.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use kora_resource::{Id, Item, Map, Query, Value, query};
 
@@ -93,7 +92,12 @@ fn found(table: &Arc<Table>, query: Query) -> Vec<String> {
 }
 
 /// The ids of the truly nearest.
-fn exact(vectors: &[Vec<f32>], target: &[f32], limit: usize, keep: impl Fn(usize) -> bool) -> Vec<String> {
+fn exact(
+    vectors: &[Vec<f32>],
+    target: &[f32],
+    limit: usize,
+    keep: impl Fn(usize) -> bool,
+) -> Vec<String> {
     let distance = |at: &usize| between(Default::default(), &vectors[*at], target);
     let mut all: Vec<usize> = (0..vectors.len()).filter(|at| keep(*at)).collect();
     all.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
@@ -173,40 +177,4 @@ async fn distances_bound_and_are_shown() {
     wrong.put(&table, "d".into(), doc("d", &[1.0], 1)).expect("a list of numbers");
     let error = wrong.commit().await.expect_err("another length");
     assert!(error.status() == 400 && error.message.contains("has 1 numbers"), "{error}");
-}
-
-/// The measure, once by hand: `cargo test -p kora-store --lib vector -- --ignored` with an
-/// optimised test profile.
-#[tokio::test]
-#[ignore = "minutes"]
-async fn recall_of_100_000_vectors() {
-    for centres in [1000, 0] {
-        let mut dice = Dice(11);
-        let all = vectors(100_000, 128, centres, &mut dice);
-        let fixture = fixture();
-        let table = fixture.table(SCHEMA);
-        let begun = Instant::now();
-        fill(&fixture, &table, &all).await;
-        let built = begun.elapsed();
-        let targets = match centres {
-            0 => vectors(100, 128, 0, &mut dice),
-            // Near one that is there, as questions are.
-            _ => (0..100)
-                .map(|n| all[n * 997].iter().map(|x| x + dice.normal() * 0.3).collect())
-                .collect(),
-        };
-        let (mut sum, mut times) = (0.0, Vec::new());
-        for target in &targets {
-            let begun = Instant::now();
-            let found = nearest(&table, target, "select(id)", 10);
-            times.push(begun.elapsed());
-            sum += recall(&found, &exact(&all, target, 10, |_| true));
-        }
-        times.sort_unstable();
-        let recall = sum / targets.len() as f64;
-        println!("{centres} centres: built in {built:?}, recall@10 {recall}, p50 {:?}", times[50]);
-        if centres > 0 {
-            assert!(recall >= 0.95, "{recall}");
-        }
-    }
 }
