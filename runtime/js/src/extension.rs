@@ -85,6 +85,7 @@ deno_core::extension!(
         "harperdb/table_statics.ts",
         "harperdb/table.ts",
         "harperdb/reply.ts",
+        "harperdb/path_match.ts",
         "harperdb/exports.ts",
         "harperdb/client.ts",
         "harperdb/dispatch.ts",

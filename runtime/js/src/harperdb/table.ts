@@ -422,7 +422,11 @@ export function makeTable(number: number, info: TableInfo): any {
         previousCount: target.previousCount,
         startTime: target.startTime,
       };
-      const subscription = new Subscription(op_kora_subscribe(number, id ?? null, options));
+      const subscription = new Subscription(
+        op_kora_subscribe(number, id ?? null, options),
+        primitive ? undefined : target,
+        context,
+      );
       (context ?? ambientContext())?.onClose?.push(() => subscription.close());
       const listener = primitive ? undefined : target.listener;
       if (typeof listener === "function") subscription.on("data", listener);
