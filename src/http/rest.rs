@@ -17,7 +17,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
-use kora_resource::{Call, Error, Result, Target, Value, Verb};
+use kora_resource::{Call, Error, Params, Result, Target, Value, Verb};
 
 use super::Response;
 use super::body::ResponseBody;
@@ -33,7 +33,7 @@ pub(crate) struct Exchange<'a> {
     /// Where in the URL the part begins that follows the resource's path.
     pub(crate) remainder_start: usize,
     /// What the parameters of the resource's path stand for.
-    pub(crate) params: Vec<(String, String)>,
+    pub(crate) params: Params,
     /// Send `Last-Modified`.
     pub(crate) last_modified: bool,
     /// The largest request body, in bytes.

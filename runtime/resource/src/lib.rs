@@ -31,5 +31,5 @@ pub use record::Record;
 pub use resource::{
     Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
 };
-pub use target::Target;
+pub use target::{Params, Target};
 pub use value::{Map, Value};

@@ -6,6 +6,7 @@ mod queries;
 mod resource;
 mod schema_changes;
 mod subscriptions;
+mod whole_tables;
 
 use std::path::Path;
 use std::sync::Arc;
