@@ -203,6 +203,8 @@ impl Application {
                 })
                 .collect(),
             workers: settings.workers,
+            environment: std::collections::HashMap::new(),
+            grants: kora_js::Grants::default(),
         };
         match kora_js::load(application, store.clone()).await {
             Ok(guest) => {
