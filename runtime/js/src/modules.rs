@@ -16,6 +16,7 @@ use deno_core::{
     ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind, resolve_import,
 };
 use deno_error::{JsErrorBox, JsErrorClass};
+use futures_util::FutureExt;
 
 use crate::node::{Format, Packages};
 use crate::transpile::Transpiled;
@@ -98,8 +99,11 @@ impl ModuleLoader for ComponentModules {
             Ok(module(ModuleType::JavaScript, code, &url))
         };
         if options.is_synchronous {
-            // The analysis reads files and awaits nothing else.
-            return ModuleLoadResponse::Sync(deno_core::futures::executor::block_on(wrapped));
+            // The analysis reads files and awaits nothing, so it is there at once.
+            let loaded = wrapped.now_or_never().unwrap_or_else(|| {
+                Err(JsErrorBox::generic(format!("{specifier} can't be loaded synchronously")))
+            });
+            return ModuleLoadResponse::Sync(loaded);
         }
         ModuleLoadResponse::Async(Box::pin(wrapped))
     }

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use deno_core::{Extension, ModuleCodeString, ModuleName};
 use deno_error::JsErrorBox;
 use deno_fs::RealFs;
+use deno_io::{Stdio, StdioPipe};
 use deno_resolver::npm::{ByonmInNpmPackageChecker, ByonmNpmResolver};
 use sys_traits::impls::RealSys;
 
@@ -68,14 +69,23 @@ pub(crate) fn extensions(packages: &Rc<Packages>, node: NodeState) -> Vec<Extens
     >(Some(packages.services()), files.clone());
     vec![
         deno_telemetry::init(),
-        deno_io::deno_io::init(None),
-        deno_fs::deno_fs::init(files),
+        deno_io::deno_io::init(Some(standard_streams())),
+        scripts::deferred(deno_fs::deno_fs::init(files)),
         deno_os::deno_os::init(None),
         deno_process::deno_process::init(None),
         deno_node_crypto::deno_node_crypto::init(),
         scripts::deferred(deno_node),
         kora_node::init(node),
     ]
+}
+
+/// The standard streams by their numbers: nothing comes in, what goes out is the server's. They must
+/// exist: some ops of Deno's take a resource numbered 0 for none.
+fn standard_streams() -> Stdio {
+    // Where there is no null device, a component that reads it gets the server's own.
+    let stdin =
+        std::fs::File::open("/dev/null").map_or(StdioPipe::inherit(), |null| StdioPipe::file(null));
+    Stdio { stdin, stdout: StdioPipe::inherit(), stderr: StdioPipe::inherit() }
 }
 
 /// Prepares an ES module of Deno's extensions.

@@ -18,6 +18,34 @@ use deno_error::JsErrorBox;
 /// The version of Node that components see: the long-term line that Harper names.
 pub(crate) const NODE_VERSION: &str = "22.21.0";
 
+/// Changes to scripts that nothing else allows for: where, what, and what stands there instead.
+const PATCHES: [(&str, &str, &str); 6] = [
+    ("ext:deno_node/_process/process.ts", "__NODE_VERSION__", NODE_VERSION),
+    // Code that is compiled from a string sees no parameter.
+    ("ext:deno_fs/30_fs.js", "Deno.build.os", SYSTEM),
+    // A refusal is passed on, as every error that is not of a missing program.
+    (
+        "ext:deno_node/internal/child_process.ts",
+        "_createSpawnError(\"ENOENT\", command, args, true);\n    }\n  }\n  return result;",
+        "_createSpawnError(\"ENOENT\", command, args, true);\n    } else { result.error = err; }\n  }\n  return result;",
+    ),
+    // The global object is no event target here.
+    (
+        "node:process",
+        "globalThis.addEventListener(\"error\",",
+        "internals.kora.addErrorListener(",
+    ),
+    (
+        "node:process",
+        "globalThis.removeEventListener(\"error\",",
+        "internals.kora.removeErrorListener(",
+    ),
+    ("node:process", "export default process;", "internals.kora.takeProcess(process); export default process;"),
+];
+
+/// The operating system as Deno names it, in quotes.
+const SYSTEM: &str = if cfg!(target_os = "macos") { "\"darwin\"" } else { "\"linux\"" };
+
 /// Sources by specifier, as the extensions bring them.
 static SOURCES: LazyLock<Mutex<HashMap<&'static str, ExtensionFileSource>>> =
     LazyLock::new(Mutex::default);
@@ -73,19 +101,8 @@ pub(crate) fn module(name: &ModuleName, code: ModuleCodeString) -> Result<Module
                 "import { internals as kora_ } from \"ext:core/mod.js\"; const Deno = kora_.kora.deno; ",
             );
         }
-        match name.as_str() {
-            "node:module" => source.push_str("\ninternals.kora.takeModule(Module);\n"),
-            "node:process" => {
-                // The global object is no event target here.
-                for method in ["add", "remove"] {
-                    source = source.replace(
-                        &format!("globalThis.{method}EventListener(\"error\","),
-                        &format!("internals.kora.{method}ErrorListener("),
-                    );
-                }
-                source.push_str("\ninternals.kora.takeProcess(process);\n");
-            }
-            _ => {}
+        if name.as_str() == "node:module" {
+            source.push_str("\ninternals.kora.takeModule(Module);\n");
         }
         Ok(source)
     })?;
@@ -108,17 +125,15 @@ fn ready(
     Ok(made)
 }
 
-/// `source` without types; Node's version is written into the one script that names it.
+/// `source` with its patches and without types.
 fn javascript<'a>(specifier: &str, source: &'a str) -> Result<Cow<'a, str>, JsErrorBox> {
-    let typed = specifier.ends_with(".ts") || specifier.starts_with("node:");
-    if !typed {
-        return Ok(Cow::Borrowed(source));
+    let mut source = Cow::Borrowed(source);
+    for (_, from, to) in PATCHES.iter().filter(|(script, ..)| *script == specifier) {
+        source = Cow::Owned(source.replace(from, to));
     }
-    let source = if specifier.ends_with("_process/process.ts") {
-        Cow::Owned(source.replace("__NODE_VERSION__", NODE_VERSION))
-    } else {
-        Cow::Borrowed(source)
-    };
+    if !specifier.ends_with(".ts") && !specifier.starts_with("node:") {
+        return Ok(source);
+    }
     let url = ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err)?;
     // Types are blanked out in place, which is quick and keeps lines and columns. A script with an `enum`
     // must be compiled.
@@ -130,4 +145,33 @@ fn javascript<'a>(specifier: &str, source: &'a str) -> Result<Cow<'a, str>, JsEr
     let compiled = crate::transpile::transpile(&url, &source)
         .map_err(|error| JsErrorBox::generic(error.to_string()))?;
     Ok(Cow::Owned(compiled.code.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use deno_fs::RealFs;
+
+    use super::*;
+
+    #[test]
+    fn every_patch_finds_its_place() {
+        type Checker = deno_resolver::npm::ByonmInNpmPackageChecker;
+        type Folders = deno_resolver::npm::ByonmNpmResolver<sys_traits::impls::RealSys>;
+        let files: deno_fs::FileSystemRc = deno_fs::sync::MaybeArc::new(RealFs);
+        let node = deno_node::deno_node::init::<Checker, Folders, sys_traits::impls::RealSys>(
+            None,
+            files.clone(),
+        );
+        let files = deno_fs::deno_fs::init(files);
+        let all: Vec<_> = [&node, &files]
+            .into_iter()
+            .flat_map(|extension| {
+                extension.lazy_loaded_js_files.iter().chain(extension.lazy_loaded_esm_files.iter())
+            })
+            .collect();
+        for (script, from, _) in PATCHES {
+            let source = all.iter().find(|file| file.specifier == script).unwrap();
+            assert!(source.load().unwrap().as_str().contains(from), "{script} has no {from}");
+        }
+    }
 }

@@ -18,5 +18,10 @@ internals.__telemetryUtil = {
   updateSpanFromRequest() {},
   updateSpanFromServerResponse() {},
 };
-return { ...internals.__telemetry, ...internals.__telemetryUtil };
+return {
+  otelState: { TRACING_ENABLED: false, METRICS_ENABLED: false },
+  SPAN_KEY: Symbol("span"),
+  ...internals.__telemetry,
+  ...internals.__telemetryUtil,
+};
 })();
