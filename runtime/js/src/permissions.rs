@@ -62,7 +62,9 @@ pub(crate) struct ReadableRoots(Arc<[PathBuf]>);
 impl ReadableRoots {
     /// The component's folder, its temporary folder, the packages in the folders above, and what is granted.
     pub(crate) fn new(directory: &Path, temporary: &Path, grants: &Grants) -> ReadableRoots {
-        let mut roots = vec![directory.to_owned(), temporary.to_owned()];
+        let packages = directory.join("node_modules");
+        let mut roots = vec![directory.to_owned(), temporary.to_owned(), packages.clone()];
+        roots.extend(linked(&packages));
         roots.extend(directory.ancestors().skip(1).map(|above| above.join("node_modules")));
         roots.extend(grants.read.iter().map(|path| directory.join(path)));
         // A folder may be named by a link; what is asked for later are real paths.
@@ -80,6 +82,20 @@ impl ReadableRoots {
     fn paths(&self) -> Vec<String> {
         self.0.iter().map(|root| root.to_string_lossy().into_owned()).collect()
     }
+}
+
+/// Packages that are links to folders elsewhere, as in workspaces.
+fn linked(packages: &Path) -> Vec<PathBuf> {
+    let mut links = Vec::new();
+    for entry in std::fs::read_dir(packages).into_iter().flatten().flatten() {
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        if is_link {
+            links.push(entry.path());
+        } else if entry.file_name().to_string_lossy().starts_with('@') {
+            links.extend(linked(&entry.path()));
+        }
+    }
+    links
 }
 
 /// The permissions of a component in `directory`.
