@@ -8,7 +8,9 @@
 
 mod application;
 mod discovery;
+mod environment;
 mod failed_resource;
+mod packages;
 pub mod registry;
 pub mod watch;
 

@@ -6,6 +6,7 @@
 
 pub mod component;
 pub mod file_set;
+mod permissions;
 mod yaml;
 
 use std::num::NonZeroUsize;

@@ -4,7 +4,7 @@
 //! Each step that fails is remembered and answered for by an error on its paths; the other steps go
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +18,9 @@ use super::Settings;
 use super::discovery::FoundApplication;
 use super::failed_resource::FailedResource;
 use super::registry::{Claim, Registration, Served};
+use super::{environment, packages};
 use crate::config::component::{
-    ComponentConfig, ConfigError, FILE_NAMES, RestOptions, StaticOptions,
+    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, RestOptions, StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 
@@ -39,6 +40,8 @@ pub enum LoadFailure {
     Resources(#[from] Arc<kora_js::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
+    #[error("{0}")]
+    Packages(String),
 }
 
 /// A folder of static files and where it is mounted.
@@ -87,6 +90,8 @@ pub(super) struct Application {
     warnings: Vec<String>,
     schemas: Option<FileSet>,
     resources: Option<FileSet>,
+    environment: Option<EnvironmentFiles>,
+    grants: kora_js::Grants,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -107,6 +112,8 @@ impl Application {
             warnings: Vec::new(),
             schemas: None,
             resources: None,
+            environment: None,
+            grants: kora_js::Grants::default(),
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
@@ -179,6 +186,8 @@ impl Application {
         self.warnings = config.warnings;
         self.schemas = config.schemas;
         self.resources = config.resources;
+        self.environment = config.environment;
+        self.grants = config.grants;
         let directory = self.directory.clone();
         self.statics =
             config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
@@ -213,6 +222,22 @@ impl Application {
         if listed.is_empty() {
             return;
         }
+        let (directory, name) = (self.directory.clone(), self.name.clone());
+        let environment = self.environment.clone();
+        let prepared = run_blocking(move || {
+            packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
+            environment
+                .map_or_else(|| Ok(HashMap::new()), |files| environment::load(&files, &directory))
+                .map_err(|source| LoadFailure::Files {
+                    application: name,
+                    source: Arc::new(source),
+                })
+        })
+        .await;
+        let environment = match prepared {
+            Ok(environment) => environment,
+            Err(failure) => return self.fail(&mount, failure),
+        };
         let application = kora_js::Application {
             name: self.name.clone(),
             directory: self.directory.clone(),
@@ -224,6 +249,8 @@ impl Application {
                 })
                 .collect(),
             workers: settings.workers,
+            environment,
+            grants: self.grants.clone(),
         };
         match kora_js::load(application, store.clone()).await {
             Ok(guest) => {

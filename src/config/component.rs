@@ -7,9 +7,11 @@
 
 use std::path::{Path, PathBuf};
 
+use kora_js::Grants;
 use serde_yaml_ng::{Mapping, Value};
 
 use super::file_set::FileSet;
+use super::permissions;
 use super::yaml::line_of_key;
 
 /// The names under which the file may lie, the first found wins.
@@ -25,6 +27,9 @@ pub struct ComponentConfig {
     pub schemas: Option<FileSet>,
     pub resources: Option<FileSet>,
     pub statics: Option<StaticOptions>,
+    pub environment: Option<EnvironmentFiles>,
+    /// What the application's code may touch outside its folder.
+    pub grants: Grants,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -45,6 +50,14 @@ pub struct StaticOptions {
     pub index: bool,
 }
 
+/// `loadEnv:` and its options.
+#[derive(Debug, Clone)]
+pub struct EnvironmentFiles {
+    pub files: FileSet,
+    /// Whether the files win over the server's own environment.
+    pub overrides: bool,
+}
+
 /// A configuration that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}:{line}: {message}", file.display())]
@@ -57,10 +70,9 @@ pub struct ConfigError {
 
 /// Built-in plugins of Harper that this host does not have yet, and root options that some
 /// applications carry along.
-const NOT_YET: [&str; 14] = [
+const NOT_YET: [&str; 13] = [
     "roles",
     "dataLoader",
-    "loadEnv",
     "fastifyRoutes",
     "graphql",
     "login",
@@ -159,6 +171,13 @@ impl ComponentConfig {
                     index: flag(options, "index")?.unwrap_or(true),
                 });
             }
+            "loadEnv" => {
+                self.environment = Some(EnvironmentFiles {
+                    files: file_set(options, ".env", name)?,
+                    overrides: flag(options, "override")?.unwrap_or(false),
+                });
+            }
+            "permissions" => self.grants = permissions::grants(options)?,
             _ => {}
         }
         Ok(())
@@ -167,7 +186,10 @@ impl ComponentConfig {
 
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    if matches!(key, "rest" | "REST" | "graphqlSchema" | "jsResource" | "static") || is_off(options)
+    if matches!(
+        key,
+        "rest" | "REST" | "graphqlSchema" | "jsResource" | "static" | "loadEnv" | "permissions"
+    ) || is_off(options)
     {
         return None;
     }

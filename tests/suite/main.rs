@@ -12,6 +12,8 @@ mod connect;
 mod durability;
 mod guides;
 mod negotiation;
+mod node;
+mod npm;
 mod process;
 mod queries;
 mod realtime;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
 use crate::exports::ExportTable;
+use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::socket::Opening;
 
@@ -39,6 +40,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.
