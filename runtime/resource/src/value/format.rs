@@ -218,7 +218,7 @@ mod tests {
         for (format, bytes, message) in [
             (Format::Json, "{\n x", "not application/json: expected a property name in double quotes, found `x` at line 2, column 2"),
             (Format::Cbor, "\u{61}", "not application/cbor: the input ends in the middle of the value at byte 0"),
-            (Format::MessagePack, "\u{1}\u{2}{", "not application/x-msgpack: value 3: ends in the middle of a value at byte 3"),
+            (Format::MessagePack, "\u{1}é", "not application/x-msgpack: value 3: ends in the middle of a value at byte 3"),
             (Format::Ndjson, "{}\n\n{\"a\":}", "not application/x-ndjson: expected a value, found `}` at line 3, column 6"),
             (Format::Csv, "a,b\n1,2\n3\n", "not text/csv: 1 field where the header names 2 at line 3"),
             (Format::Yaml, "a: 1\nb: [", "not text/yaml: "),
