@@ -125,6 +125,8 @@ async fn refusals(server: &Server) {
         ("chdir", "process.chdir() would act on the whole server"),
         ("abort", "process.abort() would act on the whole server"),
         ("kill", "process.kill() would act on the whole server"),
+        ("fork", "child_process.fork() is not available in Kora"),
+        ("link", "permissions.read in config.yaml"),
         ("worker", "worker_threads.Worker is not available in Kora"),
         ("context", "vm.createContext() is not available in Kora"),
     ] {

@@ -213,6 +213,8 @@ const refused = {
   chdir: () => process.chdir('/'),
   abort: () => process.abort(),
   kill: () => process.kill(process.pid),
+  fork: () => child.fork('./x.js'),
+  link: () => fs.symlinkSync('/etc/passwd', 'link'),
   worker: () => new Worker(new URL('./builtins.js', import.meta.url)),
   context: () => vm.runInNewContext('1'),
 };
