@@ -220,8 +220,12 @@ impl Application {
         let environment = self.environment.clone();
         let prepared = run_blocking(move || {
             packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
-            environment.map_or_else(|| Ok(HashMap::new()), |files| environment::load(&files, &directory))
-                .map_err(|source| LoadFailure::Files { application: name, source: Arc::new(source) })
+            environment
+                .map_or_else(|| Ok(HashMap::new()), |files| environment::load(&files, &directory))
+                .map_err(|source| LoadFailure::Files {
+                    application: name,
+                    source: Arc::new(source),
+                })
         })
         .await;
         let environment = match prepared {

@@ -49,18 +49,13 @@ impl Isolate {
     pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
         let around = &options.surroundings;
         let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
-        let permissions = permissions::container(
-            &around.directory,
-            &around.temporary,
-            &readable,
-            &around.grants,
-        )
-        .map_err(|message| LoadError::Worker {
-            application: options.application.to_string(),
-            message,
-        })?;
-        let packages =
-            Rc::new(Packages::new(&options.application, &around.directory, readable));
+        let permissions =
+            permissions::container(&around.directory, &around.temporary, &readable, &around.grants)
+                .map_err(|message| LoadError::Worker {
+                    application: options.application.to_string(),
+                    message,
+                })?;
+        let packages = Rc::new(Packages::new(&options.application, &around.directory, readable));
         let mut extensions = web::extensions();
         let node = NodeState {
             application: options.application.to_string(),
