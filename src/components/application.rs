@@ -14,7 +14,7 @@ use kora_resource::Resource;
 use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
 use kora_store::{Store, StoreError, Table};
 
-use super::Settings;
+use super::{Settings, data_loader};
 use super::discovery::FoundApplication;
 use super::failed_resource::FailedResource;
 use super::registry::{Claim, Registration, Served};
@@ -71,6 +71,10 @@ impl StaticMount {
                 if name == "index.html" {
                     names.insert(String::new());
                 }
+                for extension in &self.options.extensions {
+                    let stem = name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.'));
+                    names.extend(stem.map(str::to_owned));
+                }
                 if entry.path().is_dir() || self.options.files.contains(&join(base, &name)) {
                     names.insert(name);
                 }
@@ -92,6 +96,7 @@ pub(super) struct Application {
     resources: Option<FileSet>,
     environment: Option<EnvironmentFiles>,
     grants: kora_js::Grants,
+    data: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -114,6 +119,7 @@ impl Application {
             resources: None,
             environment: None,
             grants: kora_js::Grants::default(),
+            data: None,
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
@@ -124,6 +130,7 @@ impl Application {
             }
         }
         application.load_schemas(store).await;
+        application.load_data(store).await;
         application.load_resources(settings, store).await;
         application
     }
@@ -188,6 +195,7 @@ impl Application {
         self.resources = config.resources;
         self.environment = config.environment;
         self.grants = config.grants;
+        self.data = config.data;
         let directory = self.directory.clone();
         self.statics =
             config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
@@ -204,6 +212,13 @@ impl Application {
                 self.registrations.extend(applied.tables.into_iter().filter_map(registration));
             }
             Err(failure) => self.fail(&mount, failure),
+        }
+    }
+
+    /// Before the classes, whose modules may read the tables as they load.
+    async fn load_data(&mut self, store: &Arc<Store>) {
+        if let Some(files) = self.data.clone() {
+            self.warnings.extend(data_loader::load(files, &self.directory, store).await);
         }
     }
 
@@ -359,7 +374,7 @@ fn exported(exported: kora_js::Exported) -> Registration {
 }
 
 /// Runs blocking work on the blocking pool.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // The task is never aborted, so a failed join is a panic of the work: let it go on here.

@@ -37,8 +37,9 @@ pub(super) fn load(
     paths.sort();
     paths.dedup();
     for path in paths {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
         deno_dotenv::parse_env_content_hook(&text, &mut |key, value| {
             if files.overrides || std::env::var_os(key).is_none() {
                 variables.insert(key.to_owned(), value.to_owned());

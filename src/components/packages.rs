@@ -138,7 +138,8 @@ mod tests {
         let app = root.path().join("app");
         std::fs::create_dir_all(&app).unwrap();
         std::fs::create_dir_all(root.path().join("node_modules/shared")).unwrap();
-        let package = "{\"dependencies\": {\"shared\": \"1\", \"harperdb\": \"4\", \"zod\": \"3\"}}";
+        let package =
+            "{\"dependencies\": {\"shared\": \"1\", \"harperdb\": \"4\", \"zod\": \"3\"}}";
         let package: Value = serde_yaml_ng::from_str(package).unwrap();
         assert_eq!(missing(&package, &app), ["zod"]);
         assert_eq!(ensure(&app, "app"), Ok(()));
@@ -154,6 +155,9 @@ mod tests {
         )
         .unwrap();
         let error = ensure(app.path(), "dogs").unwrap_err();
-        assert!(error.contains("dogs needs the packages zod") && error.contains("no-such-manager"), "{error}");
+        assert!(
+            error.contains("dogs needs the packages zod") && error.contains("no-such-manager"),
+            "{error}"
+        );
     }
 }

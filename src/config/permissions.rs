@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn reads_each_permission() {
-        let all = parse("read: [/a, b]\nwrite: /c\nnet: [x.org]\nlisten: true\nrun: [git]").unwrap();
+        let all =
+            parse("read: [/a, b]\nwrite: /c\nnet: [x.org]\nlisten: true\nrun: [git]").unwrap();
         assert_eq!(
             all,
             Grants {

@@ -116,7 +116,7 @@ impl Opening {
         let resource = registration.resource.clone();
         let target = Target::parse(&remainder, resource.schema().as_deref())?;
         let target = Target { params, ..target };
-        negotiation::choose(headers, target.extension.as_deref())?;
+        negotiation::require_json(headers, target.extension.as_deref())?;
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         resource.connect(Connect { target, context, incoming: Some(incoming) }).await
     }

@@ -21,8 +21,11 @@ const PACKAGES: &[(&str, &str)] = &[
          exports.own = require('./package.json').version; exports.self = this === exports;\n",
     ),
     ("node_modules/main/package.json", r#"{"name":"main","main":"./lib/start"}"#),
-    ("node_modules/main/lib/start.js", "module.exports = function start() { return require('./other').two };\n\
-      module.exports.named = 'n';\n"),
+    (
+        "node_modules/main/lib/start.js",
+        "module.exports = function start() { return require('./other').two };\n\
+      module.exports.named = 'n';\n",
+    ),
     ("node_modules/main/lib/other.js", "sloppy = 2; exports.two = sloppy;\n"),
     (
         "node_modules/conditional/package.json",
@@ -32,12 +35,18 @@ const PACKAGES: &[(&str, &str)] = &[
           "imports":{"#inner":"./lib/inner.mjs"}}"##,
     ),
     ("node_modules/conditional/deno.mjs", "export default 'deno';\n"),
-    ("node_modules/conditional/import.mjs", "import inner from '#inner';\nexport default 'import ' + inner;\n"),
+    (
+        "node_modules/conditional/import.mjs",
+        "import inner from '#inner';\nexport default 'import ' + inner;\n",
+    ),
     ("node_modules/conditional/require.cjs", "module.exports = 'require';\n"),
     ("node_modules/conditional/lib/a.mjs", "export default 'feature a';\n"),
     ("node_modules/conditional/lib/inner.mjs", "export default 'inner';\n"),
     ("node_modules/esm/package.json", r#"{"name":"esm","type":"module","main":"./esm.js"}"#),
-    ("node_modules/esm/esm.js", "export const meta = import.meta.url.endsWith('esm.js');\nexport default 'esm';\n"),
+    (
+        "node_modules/esm/esm.js",
+        "export const meta = import.meta.url.endsWith('esm.js');\nexport default 'esm';\n",
+    ),
     ("node_modules/@scope/pkg/package.json", r#"{"name":"@scope/pkg","main":"index.cjs"}"#),
     (
         "node_modules/@scope/pkg/index.cjs",
@@ -45,8 +54,14 @@ const PACKAGES: &[(&str, &str)] = &[
          exports.scoped = require('plain').one;\nexports.esm = require('esm').default;\n",
     ),
     ("node_modules/cyclic/package.json", r#"{"name":"cyclic"}"#),
-    ("node_modules/cyclic/index.js", "exports.early = 1; exports.b = require('./b'); exports.late = 2;\n"),
-    ("node_modules/cyclic/b.js", "const a = require('./index'); module.exports = [a.early, a.late];\n"),
+    (
+        "node_modules/cyclic/index.js",
+        "exports.early = 1; exports.b = require('./b'); exports.late = 2;\n",
+    ),
+    (
+        "node_modules/cyclic/b.js",
+        "const a = require('./index'); module.exports = [a.early, a.late];\n",
+    ),
     ("node_modules/reexport/package.json", r#"{"name":"reexport"}"#),
     ("node_modules/reexport/index.js", "module.exports = require('./real');\n"),
     ("node_modules/reexport/real.js", "module.exports = { x: 1, y: 2 };\n"),
@@ -56,7 +71,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("node_modules/finder/package.json", r#"{"name":"finder"}"#),
     ("node_modules/finder/index.js", "module.exports = require('bindings')('finder');\n"),
     ("node_modules/host/package.json", r#"{"name":"host"}"#),
-    ("node_modules/host/index.js", "exports.same = require('harperdb').Resource === Resource && require('harper').tables === tables;\n"),
+    (
+        "node_modules/host/index.js",
+        "exports.same = require('harperdb').Resource === Resource && require('harper').tables === tables;\n",
+    ),
     ("node_modules/broken/package.json", r#"{"name":"broken"}"#),
     ("node_modules/broken/index.js", "\n\nthrow new Error('broken on line three');\n"),
 ];
@@ -163,16 +181,36 @@ async fn es_modules_and_common_js_in_all_mixtures() {
     let file = folder.join("resources/matrix.js");
     let place = |text: &str| format!("{}:{}", file.display(), line(text));
     for (name, message) in [
-        ("missing", format!(
-            "Cannot find package 'not-there' imported from {}: add it to the component's package.json and run \
-             `npm install`", place("'not-there'"))),
-        ("inner", format!("imported from {}: only \"harperdb\" itself", place("harperdb/resources/Table"))),
-        ("builtin", format!("No such built-in module: node:nothing, imported from {}", place("node:nothing"))),
+        (
+            "missing",
+            format!(
+                "Cannot find package 'not-there' imported from {}: add it to the component's package.json and run \
+             `npm install`",
+                place("'not-there'")
+            ),
+        ),
+        (
+            "inner",
+            format!(
+                "imported from {}: only \"harperdb\" itself",
+                place("harperdb/resources/Table")
+            ),
+        ),
+        (
+            "builtin",
+            format!(
+                "No such built-in module: node:nothing, imported from {}",
+                place("node:nothing")
+            ),
+        ),
         ("hidden", "conditional/hidden/a".to_owned()),
         ("unexported", "./lib/a.mjs".to_owned()),
     ] {
         let answer = server.get(&format!("/Matrix/{name}")).await.expect(200).json();
-        assert!(answer["is"].as_str().unwrap().contains(&message), "{name}: {answer}\nnot {message}");
+        assert!(
+            answer["is"].as_str().unwrap().contains(&message),
+            "{name}: {answer}\nnot {message}"
+        );
     }
 }
 
@@ -193,8 +231,11 @@ async fn components_may_be_common_js() {
              false;\n  get() { return { is: require('../lib/shared').shared } }\n};\n",
         ),
         ("lib/shared.js", "exports.shared = 'shared';\n"),
-        ("resources/module.ts", "export class Typed extends Resource {\n  static loadAsInstance = false;\n  get(): object { return { is: \
-          typeof require } }\n}\n"),
+        (
+            "resources/module.ts",
+            "export class Typed extends Resource {\n  static loadAsInstance = false;\n  get(): object { return { is: \
+          typeof require } }\n}\n",
+        ),
     ]);
     let server = app.run();
     check(&server, "/Script/", vec![("1", json!(["script.js", "function", false]))]).await;
@@ -232,7 +273,8 @@ fn well_known() -> Option<PathBuf> {
     std::fs::create_dir_all(&folder).unwrap();
     let lock = std::fs::read(fixtures.join("package-lock.json")).unwrap();
     let done = folder.join("node_modules/.package-lock.json");
-    if done.exists() && std::fs::read(folder.join("package-lock.json")).ok().as_ref() == Some(&lock) {
+    if done.exists() && std::fs::read(folder.join("package-lock.json")).ok().as_ref() == Some(&lock)
+    {
         return Some(folder);
     }
     for file in ["package.json", "package-lock.json"] {
@@ -260,7 +302,8 @@ async fn well_known_packages_work_as_published() {
         ("package.json", include_str!("../fixtures/npm/package.json")),
         ("resources/packages.js", include_str!("npm/packages.js")),
     ]);
-    std::os::unix::fs::symlink(packages.join("node_modules"), app.directory().join("node_modules")).unwrap();
+    std::os::unix::fs::symlink(packages.join("node_modules"), app.directory().join("node_modules"))
+        .unwrap();
     let server = app.run();
     let port = format!("?port={}", server.address.port());
     let (axios, undici) = (format!("axios{port}"), format!("undici{port}"));

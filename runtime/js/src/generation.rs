@@ -61,6 +61,8 @@ impl Surroundings {
         let _ = std::fs::create_dir_all(&temporary);
         let mut environment: HashMap<String, String> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            // What steers the dynamic linker must not reach a program that the component may start.
+            .filter(|(key, _)| !key.starts_with("LD_") && !key.starts_with("DYLD_"))
             .collect();
         environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
         environment.extend(application.environment.clone());

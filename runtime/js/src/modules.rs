@@ -157,9 +157,9 @@ fn module(kind: ModuleType, code: String, specifier: &ModuleSpecifier) -> Module
 
 /// The package of Harper's whose inner module a specifier names.
 fn host_package(specifier: &str) -> Option<&'static str> {
-    HARPER_SPECIFIERS.into_iter().find(|name| {
-        specifier.strip_prefix(name).is_some_and(|below| below.starts_with('/'))
-    })
+    HARPER_SPECIFIERS
+        .into_iter()
+        .find(|name| specifier.strip_prefix(name).is_some_and(|below| below.starts_with('/')))
 }
 
 /// Why a package was not found, in one sentence with what to do about it.
@@ -205,8 +205,10 @@ fn existing_file(url: &ModuleSpecifier) -> Option<ModuleSpecifier> {
         None => &["ts", "js", "mjs"],
         Some(_) => &[],
     };
-    let found =
-        instead.iter().map(|extension| path.with_extension(extension)).find(|path| path.is_file())?;
+    let found = instead
+        .iter()
+        .map(|extension| path.with_extension(extension))
+        .find(|path| path.is_file())?;
     ModuleSpecifier::from_file_path(found).ok()
 }
 

@@ -51,8 +51,21 @@ pub enum Listen {
 
 /// What is told about the host's machine: everything that only reads.
 const SYSTEM: [&str; 15] = [
-    "hostname", "osRelease", "osUptime", "loadavg", "networkInterfaces", "systemMemoryInfo", "uid", "gid",
-    "cpus", "homedir", "userInfo", "getegid", "statfs", "getPriority", "ca",
+    "hostname",
+    "osRelease",
+    "osUptime",
+    "loadavg",
+    "networkInterfaces",
+    "systemMemoryInfo",
+    "uid",
+    "gid",
+    "cpus",
+    "homedir",
+    "userInfo",
+    "getegid",
+    "statfs",
+    "getPriority",
+    "ca",
 ];
 
 /// The folders whose modules a component may load and read.

@@ -128,6 +128,21 @@ function methodsOf(resource: any): string[] {
   });
 }
 
+/** The static properties that only describe a class, as JSON; `null` where it has none. */
+function documentationOf(resource: any): string | null {
+  const { description, properties, outputSchemas, hidden } = resource;
+  if (
+    description === undefined && properties === undefined && outputSchemas === undefined && !hidden
+  ) {
+    return null;
+  }
+  try {
+    return JSON.stringify({ description, properties, outputSchemas, hidden: hidden === true });
+  } catch {
+    return null;
+  }
+}
+
 /** What the host is told of an export. */
 function shown(entry: Exported): object {
   const { path, Resource: resource, exportTypes, force, conflict } = entry;
@@ -139,6 +154,7 @@ function shown(entry: Exported): object {
     table: resource.tableNumber ?? null,
     hidden: hidden.map(([protocol]) => protocol),
     force,
+    documentation: documentationOf(resource),
     conflict: conflict === undefined ? null : `${conflict} and ${describe(entry)}`,
   };
 }

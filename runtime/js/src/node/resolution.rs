@@ -123,12 +123,7 @@ impl Sources {
     }
 
     /// Node's rule: the ending decides, then `type` of the nearest package.json, then the syntax.
-    fn format(
-        &self,
-        path: &Path,
-        url: &ModuleSpecifier,
-        text: &str,
-    ) -> Result<Format, JsErrorBox> {
+    fn format(&self, path: &Path, url: &ModuleSpecifier, text: &str) -> Result<Format, JsErrorBox> {
         match MediaType::from_path(path) {
             MediaType::Mjs | MediaType::Mts => return Ok(Format::Module),
             MediaType::Cjs | MediaType::Cts => return Ok(Format::CommonJs),
@@ -144,8 +139,7 @@ impl Sources {
     }
 
     fn package_type(&self, path: &Path) -> Result<PackageType, JsErrorBox> {
-        let package =
-            self.packages.get_closest_package_json(path).map_err(JsErrorBox::from_err)?;
+        let package = self.packages.get_closest_package_json(path).map_err(JsErrorBox::from_err)?;
         Ok(match package.as_ref().map(|package| package.typ.as_str()) {
             Some("module") => PackageType::Module,
             Some("commonjs") => PackageType::CommonJs,
@@ -190,10 +184,8 @@ pub(crate) struct Packages {
 
 impl Packages {
     pub(crate) fn new(application: &str, directory: &Path, readable: ReadableRoots) -> Packages {
-        let packages = Rc::new(PackageJsonResolver::new(
-            RealSys,
-            Some(Rc::new(PackageJsonThreadLocalCache)),
-        ));
+        let packages =
+            Rc::new(PackageJsonResolver::new(RealSys, Some(Rc::new(PackageJsonThreadLocalCache))));
         let sys = || NodeResolutionSys::new(RealSys, None);
         let folders = Folders::new(ByonmNpmResolverCreateOptions {
             root_node_modules_dir: None,
@@ -320,9 +312,9 @@ impl CjsCodeAnalyzer for SourceAnalyzer {
             reexports: Vec::new(),
             member_reexports: Vec::new(),
         };
-        let path = specifier.to_file_path().map_err(|()| {
-            JsErrorBox::type_error(format!("{specifier} is not a file"))
-        })?;
+        let path = specifier
+            .to_file_path()
+            .map_err(|()| JsErrorBox::type_error(format!("{specifier} is not a file")))?;
         let media_type = MediaType::from_path(&path);
         if matches!(media_type, MediaType::Json)
             || path.extension().is_some_and(|extension| extension == "node")

@@ -12,17 +12,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use deno_ast::{ModuleSpecifier, TypeStripOptions, type_strip};
-use deno_core::{Extension, ExtensionFileSource, ModuleCodeString, ModuleName, wrap_lazy_ext_script};
+use deno_core::{
+    Extension, ExtensionFileSource, ModuleCodeString, ModuleName, wrap_lazy_ext_script,
+};
 use deno_error::JsErrorBox;
 
 /// The version of Node that components see: the long-term line that Harper names.
 pub(crate) const NODE_VERSION: &str = "22.21.0";
 
 /// Changes to scripts that nothing else allows for: where, what, and what stands there instead.
-const PATCHES: [(&str, &str, &str); 6] = [
+const PATCHES: [(&str, &str, &str); 7] = [
     ("ext:deno_node/_process/process.ts", "__NODE_VERSION__", NODE_VERSION),
     // Code that is compiled from a string sees no parameter.
     ("ext:deno_fs/30_fs.js", "Deno.build.os", SYSTEM),
+    // As in Node, a program gets the environment of its component and nothing of the server's.
+    ("ext:deno_node/internal/child_process.ts", "clearEnv: false", "clearEnv: true"),
     // A refusal is passed on, as every error that is not of a missing program.
     (
         "ext:deno_node/internal/child_process.ts",
@@ -30,17 +34,17 @@ const PATCHES: [(&str, &str, &str); 6] = [
         "_createSpawnError(\"ENOENT\", command, args, true);\n    } else { result.error = err; }\n  }\n  return result;",
     ),
     // The global object is no event target here.
-    (
-        "node:process",
-        "globalThis.addEventListener(\"error\",",
-        "internals.kora.addErrorListener(",
-    ),
+    ("node:process", "globalThis.addEventListener(\"error\",", "internals.kora.addErrorListener("),
     (
         "node:process",
         "globalThis.removeEventListener(\"error\",",
         "internals.kora.removeErrorListener(",
     ),
-    ("node:process", "export default process;", "internals.kora.takeProcess(process); export default process;"),
+    (
+        "node:process",
+        "export default process;",
+        "internals.kora.takeProcess(process); export default process;",
+    ),
 ];
 
 /// The operating system as Deno names it, in quotes.
@@ -87,7 +91,10 @@ pub(crate) fn script(specifier: &str) -> Result<Arc<str>, JsErrorBox> {
 }
 
 /// The ES module `name` of an extension of Deno's, as JavaScript that finds `Deno`.
-pub(crate) fn module(name: &ModuleName, code: ModuleCodeString) -> Result<ModuleCodeString, JsErrorBox> {
+pub(crate) fn module(
+    name: &ModuleName,
+    code: ModuleCodeString,
+) -> Result<ModuleCodeString, JsErrorBox> {
     if SOURCES.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name.as_str()) {
         // A stub, which is as it should be.
         return Ok(code);
@@ -118,10 +125,7 @@ fn ready(
     }
     // Not under the lock: two workers may do the same work once, none waits for another's.
     let made: Arc<str> = make()?.into();
-    READY
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(specifier.to_owned(), made.clone());
+    READY.lock().unwrap_or_else(PoisonError::into_inner).insert(specifier.to_owned(), made.clone());
     Ok(made)
 }
 
@@ -137,7 +141,9 @@ fn javascript<'a>(specifier: &str, source: &'a str) -> Result<Cow<'a, str>, JsEr
     let url = ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err)?;
     // Types are blanked out in place, which is quick and keeps lines and columns. A script with an `enum`
     // must be compiled.
-    if let Ok(stripped) = type_strip(&url, source.clone().into_owned(), TypeStripOptions { module: None }) {
+    if let Ok(stripped) =
+        type_strip(&url, source.clone().into_owned(), TypeStripOptions { module: None })
+    {
         return Ok(Cow::Owned(stripped));
     }
     let url = ModuleSpecifier::parse(&format!("ext:{}.ts", specifier.replace(':', "/")))
