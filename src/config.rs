@@ -6,11 +6,8 @@
 
 pub mod component;
 pub mod file_set;
-<<<<<<< HEAD
 mod permissions;
-=======
 pub mod static_options;
->>>>>>> content
 mod yaml;
 
 use std::num::NonZeroUsize;
