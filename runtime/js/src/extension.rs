@@ -85,6 +85,7 @@ deno_core::extension!(
         "harperdb/tracked.ts",
         "harperdb/undeclared.ts",
         "harperdb/table_statics.ts",
+        "harperdb/table_arguments.ts",
         "harperdb/table.ts",
         "harperdb/reply.ts",
         "harperdb/path_match.ts",

@@ -18,6 +18,15 @@ import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
+import {
+  columns,
+  idOf,
+  increment,
+  invalidData,
+  isKey,
+  queryOf,
+  required,
+} from "ext:kora/harperdb/table_arguments.ts";
 import { addStatics, describe } from "ext:kora/harperdb/table_statics.ts";
 import { type Id, queryOptions, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
 import { TrackedRecord } from "ext:kora/harperdb/tracked.ts";
@@ -25,6 +34,7 @@ import {
   openTransaction,
   type Pending,
   readNumber,
+  settle,
   type Transaction,
   transactional,
 } from "ext:kora/harperdb/transaction.ts";
@@ -465,47 +475,4 @@ export function makeTable(number: number, info: TableInfo): any {
   Object.defineProperty(Table, "name", { value: info.table });
   markHostStatics(Table);
   return Table;
-}
-
-function isKey(id: unknown): id is Id {
-  return typeof id === "string" || typeof id === "number" || typeof id === "bigint";
-}
-
-function required(id: Id | undefined): Id {
-  if (id === null || id === undefined) throw new ClientError("A primary key is required");
-  return id;
-}
-
-function invalidData(data: unknown): ClientError {
-  return new ClientError(`Invalid argument for data, must be an object, but got ${data}`);
-}
-
-/** The key that is written: that of the target, else that of the record. */
-function idOf(target: RequestTarget, data: any, primaryKey: string): Id | undefined {
-  return (target.isCollection ? undefined : target.id) ?? data[primaryKey];
-}
-
-/** A query that came as a body: an object of its parts, or a list of conditions. */
-function queryOf(data: any): Record<string, unknown> | undefined {
-  return Array.isArray(data) ? { conditions: data } : queryOptions(data);
-}
-
-/** The number that `{ __op__: "add", value }` adds. */
-function increment(value: any): number | bigint | undefined {
-  return value !== null && typeof value === "object" && value.__op__ === "add"
-    ? value.value
-    : undefined;
-}
-
-/** The names of the properties of a search's rows. */
-function columns(info: TableInfo, select: any): string[] {
-  const all = () => info.attributes.map(({ name }) => name);
-  if (select === undefined || select === null) return all();
-  const list = Array.isArray(select) ? select : [select];
-  return list.flatMap((item: any) => item === "*" ? all() : [item?.name ?? item]);
-}
-
-/** Applies `then` to a value now, or when its promise resolves. */
-function settle<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {
-  return value instanceof Promise ? value.then(then) : then(value);
 }
