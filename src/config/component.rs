@@ -25,6 +25,10 @@ pub struct ComponentConfig {
     pub schemas: Option<FileSet>,
     pub resources: Option<FileSet>,
     pub statics: Option<StaticOptions>,
+    /// Files of roles.
+    pub roles: Option<FileSet>,
+    /// `login: true`.
+    pub login: bool,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -57,13 +61,11 @@ pub struct ConfigError {
 
 /// Built-in plugins of Harper that this host does not have yet, and root options that some
 /// applications carry along.
-const NOT_YET: [&str; 14] = [
-    "roles",
+const NOT_YET: [&str; 12] = [
     "dataLoader",
     "loadEnv",
     "fastifyRoutes",
     "graphql",
-    "login",
     "authentication",
     "http",
     "mqtt",
@@ -136,6 +138,7 @@ impl ComponentConfig {
             schemas: Some(files("*.graphql")),
             resources: Some(files("resources.{js,ts}")),
             statics: Some(StaticOptions { files: files("web/**"), index: true }),
+            roles: Some(files("roles.yaml")),
             ..ComponentConfig::default()
         }
     }
@@ -159,6 +162,8 @@ impl ComponentConfig {
                     index: flag(options, "index")?.unwrap_or(true),
                 });
             }
+            "roles" => self.roles = Some(file_set(options, "roles.yaml", name)?),
+            "login" => self.login = true,
             _ => {}
         }
         Ok(())
@@ -167,7 +172,7 @@ impl ComponentConfig {
 
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    if matches!(key, "rest" | "REST" | "graphqlSchema" | "jsResource" | "static") || is_off(options)
+    if matches!(key, "rest" | "REST" | "graphqlSchema" | "jsResource" | "static" | "roles" | "login") || is_off(options)
     {
         return None;
     }
@@ -297,12 +302,12 @@ mod tests {
     #[test]
     fn what_is_not_here_is_a_warning() {
         let config =
-            parse("rest: true\n'@harperfast/vite':\n  package: '@harperfast/vite'\nroles: {}\n");
+            parse("rest: true\n'@harperfast/vite':\n  package: '@harperfast/vite'\nmcp: {}\n");
         let warnings = config.unwrap().warnings;
         assert!(
             warnings[0].starts_with("config.yaml:2: the plugin `@harperfast/vite`"),
             "{warnings:?}"
         );
-        assert_eq!(warnings[1], "config.yaml:4: `roles` is not supported yet; skipped");
+        assert_eq!(warnings[1], "config.yaml:4: `mcp` is not supported yet; skipped");
     }
 }

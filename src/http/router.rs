@@ -1,5 +1,6 @@
 //! Where a request goes: a WebSocket, a static file, a resource over REST or SSE, or nowhere.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -8,6 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use kora_resource::Protocol;
 
 use super::Response;
+use super::authentication::{self, Authentication};
 use super::peer::Peer;
 use super::{negotiation, problem, rest, static_files};
 use crate::components::Components;
@@ -20,11 +22,22 @@ pub(crate) struct Router {
     /// The largest request body, in bytes.
     body_limit: usize,
     drain: Drain,
+    authentication: Authentication,
 }
 
 impl Router {
-    pub(crate) fn new(components: Arc<Components>, body_limit: usize, drain: Drain) -> Router {
-        Router { components, body_limit, drain }
+    pub(crate) fn new(
+        components: Arc<Components>,
+        body_limit: usize,
+        drain: Drain,
+        authentication: Authentication,
+    ) -> Router {
+        Router { components, body_limit, drain, authentication }
+    }
+
+    /// The client of a new connection.
+    pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
+        Peer::new(address, self.authentication.local_clients())
     }
 
     pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response {
@@ -39,6 +52,12 @@ impl Router {
             let found = snapshot.registry.find(url, Protocol::WebSocket);
             let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
             drop(snapshot);
+            // A handshake is never refused; who is not who they say they are is nobody.
+            let identified = match self.identify(peer, &request).await {
+                Ok(identified) => identified,
+                Err(_) => Some(peer.as_user(None)),
+            };
+            let peer = identified.as_ref().unwrap_or(peer);
             return websocket::accept(request, found, peer, &self.drain);
         }
 
@@ -64,6 +83,11 @@ impl Router {
         let Some((registration, remainder_start, last_modified)) = found else {
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
+        let identified = match self.identify(peer, &request).await {
+            Ok(identified) => identified,
+            Err(error) => return authentication::refusal(&error),
+        };
+        let peer = identified.as_ref().unwrap_or(peer);
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
@@ -76,5 +100,14 @@ impl Router {
         } else {
             rest::respond(&exchange, request).await
         }
+    }
+
+    /// Who sends a request, where it is not the connection's client.
+    async fn identify(
+        &self,
+        peer: &Peer,
+        request: &Request<Incoming>,
+    ) -> kora_resource::Result<Option<Peer>> {
+        self.authentication.identify(peer, request.uri(), request.headers()).await
     }
 }

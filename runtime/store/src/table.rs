@@ -6,6 +6,7 @@
 
 mod generated_id;
 mod resource;
+mod rights;
 
 use std::sync::Arc;
 
