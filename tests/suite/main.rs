@@ -18,3 +18,4 @@ mod realtime;
 mod reload;
 mod rest;
 mod statics;
+mod users;
