@@ -88,8 +88,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     };
     let drain = DrainControl::new();
     let authentication = Authentication::new(users, local_clients(&config, address));
-    let router =
-        Router::new(components.clone(), config.body_limit, drain.drain(), authentication);
+    let router = Router::new(components.clone(), config.body_limit, drain.drain(), authentication);
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
 }

@@ -19,14 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kora_resource::{
-    Accounts, Error, ErrorKind, Id, Map, Operator, ResourceFuture, Result, Role, User,
-    Value,
+    Accounts, Error, ErrorKind, Id, Map, Operator, ResourceFuture, Result, Role, User, Value,
 };
 use kora_store::{Store, StoreError};
 
 pub use login::LoginResource;
-pub use roles_file::RolesFile;
 use passwords::Passwords;
+pub use roles_file::RolesFile;
 use tables::{SystemTables, UserRecord};
 use verified::{Credentials, Verified};
 

@@ -174,12 +174,11 @@ impl Application {
             });
         }
         let directory = self.directory.clone();
-        self.statics =
-            config.statics.map(|options| StaticMount {
-                directory,
-                data: settings.data.clone(),
-                options,
-            });
+        self.statics = config.statics.map(|options| StaticMount {
+            directory,
+            data: settings.data.clone(),
+            options,
+        });
     }
 
     async fn load_schemas(&mut self, store: &Arc<Store>) {

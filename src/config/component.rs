@@ -172,7 +172,10 @@ impl ComponentConfig {
 
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    if matches!(key, "rest" | "REST" | "graphqlSchema" | "jsResource" | "static" | "roles" | "login") || is_off(options)
+    if matches!(
+        key,
+        "rest" | "REST" | "graphqlSchema" | "jsResource" | "static" | "roles" | "login"
+    ) || is_off(options)
     {
         return None;
     }

@@ -17,11 +17,11 @@ use kora_resource::{Accounts, Error, ErrorKind, Result, User, Value};
 use super::Response;
 use super::body::ResponseBody;
 use super::peer::Peer;
+use super::problem;
 use crate::config::LocalClients;
 
 /// Where requests from the same machine say that they come from elsewhere.
-const FORWARDED: [HeaderName; 2] =
-    [header::FORWARDED, HeaderName::from_static("x-forwarded-for")];
+const FORWARDED: [HeaderName; 2] = [header::FORWARDED, HeaderName::from_static("x-forwarded-for")];
 
 /// Tells who sends the requests of all connections.
 pub(crate) struct Authentication {
@@ -127,20 +127,27 @@ fn read_basic(authorization: &HeaderValue) -> Result<Option<(String, String)>> {
     Ok((!is_empty).then(|| (name.to_owned(), password.to_owned())))
 }
 
+/// Says with every 401, also of guest code, how to authenticate (`spec/harper-rest.md` section 5).
+pub(crate) fn challenge(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let headers = response.headers_mut();
+        headers.entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Basic"));
+    }
+    response
+}
+
 /// The answer to a request that is not who it says it is: `{"error": ..}`, as Harper's.
-pub(crate) fn refusal(error: &Error) -> Response {
+pub(crate) fn refusal(error: &Error, url: &str) -> Response {
+    problem::log(error, url);
     let object = Value::Object([("error".to_owned(), error.message.clone().into())].into());
     let mut text = Vec::new();
     kora_resource::value::json::write(&object, &mut text);
     let mut response = Response::new(ResponseBody::Full(Bytes::from(text)));
     *response.status_mut() =
         StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if error.kind == ErrorKind::Unauthenticated {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
-    }
-    response
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    challenge(response)
 }
 
 #[cfg(test)]

@@ -56,7 +56,6 @@ impl Peer {
                 user: self.user.clone(),
                 request: Some(Arc::new(self.request_info(request))),
                 authorize: true,
-                ..Context::default()
             }),
         }
     }

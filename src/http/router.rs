@@ -55,7 +55,10 @@ impl Router {
             // A handshake is never refused; who is not who they say they are is nobody.
             let identified = match self.identify(peer, &request).await {
                 Ok(identified) => identified,
-                Err(_) => Some(peer.as_user(None)),
+                Err(error) => {
+                    problem::log(&error, url);
+                    Some(peer.as_user(None))
+                }
             };
             let peer = identified.as_ref().unwrap_or(peer);
             return websocket::accept(request, found, peer, &self.drain);
@@ -85,7 +88,7 @@ impl Router {
         };
         let identified = match self.identify(peer, &request).await {
             Ok(identified) => identified,
-            Err(error) => return authentication::refusal(&error),
+            Err(error) => return authentication::refusal(&error, url),
         };
         let peer = identified.as_ref().unwrap_or(peer);
         let exchange = rest::Exchange {
@@ -95,11 +98,12 @@ impl Router {
             body_limit: self.body_limit,
             peer,
         };
-        if is_event_stream {
+        let response = if is_event_stream {
             sse::respond(&exchange, request, &self.drain).await
         } else {
             rest::respond(&exchange, request).await
-        }
+        };
+        authentication::challenge(response)
     }
 
     /// Who sends a request, where it is not the connection's client.

@@ -34,7 +34,10 @@ pub enum Administrator {
     /// Asks a person. Runs on a blocking thread.
     Asked(fn() -> io::Result<Login>),
     /// A random password, told once when it is stored and never again.
-    Generated { username: String, tell: fn(&Login) },
+    Generated {
+        username: String,
+        tell: fn(&Login),
+    },
 }
 
 /// Why there is no administrator.

@@ -33,9 +33,9 @@ impl LoginResource {
         let user = Arc::clone(&self.accounts).authenticate(username, password).await?;
         let request = call.context.request.as_deref();
         let site = request.map(site_of);
-        let known = request.zip(site).and_then(|(request, site)| {
-            site.find(header(request, "cookie")).map(str::to_owned)
-        });
+        let known = request
+            .zip(site)
+            .and_then(|(request, site)| site.find(header(request, "cookie")).map(str::to_owned));
         let session = Map::from_iter([("user".to_owned(), Value::from(user.username.as_str()))]);
         let id = Arc::clone(&self.accounts).update_session(known, session).await?;
         let message = Map::from_iter([("message".to_owned(), Value::from("Login successful"))]);

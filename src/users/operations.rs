@@ -1,9 +1,7 @@
 //! The operations about users and roles (`spec/harper-components.md` section 8.2), as
 //! `server.operation` and later the operations API run them.
 
-use kora_resource::{
-    Error, ErrorKind, Id, Map, Operator, Permission, Result, Role, User, Value,
-};
+use kora_resource::{Error, ErrorKind, Id, Map, Operator, Permission, Result, Role, User, Value};
 use uuid::Uuid;
 
 use super::Users;
@@ -282,7 +280,8 @@ async fn drop_role(users: &Users, request: Request<'_>) -> Result<Value> {
     let names: Vec<String> = of_role.map(|user| user.username).collect();
     if !names.is_empty() {
         let (name, names) = (role.role, names.join(","));
-        let text = format!("Cannot drop role {name} as it has active user(s) {names} tied to this role");
+        let text =
+            format!("Cannot drop role {name} as it has active user(s) {names} tied to this role");
         return Err(Error::conflict(text));
     }
     let mut transaction = users.tables.store.transaction();

@@ -2,7 +2,7 @@
 //! milliseconds each. On blocking threads, at most one a core at a time, so that a flood of wrong
 //! passwords costs no more memory and leaves the async threads alone. Comparison in constant time.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -10,8 +10,10 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use kora_resource::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What an unknown user's password is compared with, so that the answer takes as long.
-static NOBODYS_HASH: LazyLock<Option<String>> = LazyLock::new(|| hash_now("nobody").ok());
+/// What an unknown user's password is compared with, so that the answer takes as long: of the same
+/// parameters as every hash that is made here, and of no password that anybody knows.
+const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$\
+                            bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm9ib2R5bm8";
 
 /// The threads' share.
 pub(super) struct Passwords(Arc<Semaphore>);
@@ -39,7 +41,7 @@ impl Turn {
     pub(super) async fn verify(self, password: String, hash: Option<String>) -> Result<bool> {
         self.run(move || {
             let is_known = hash.is_some();
-            let hash = hash.or_else(|| NOBODYS_HASH.clone()).unwrap_or_default();
+            let hash = hash.unwrap_or_else(|| NOBODYS_HASH.to_owned());
             // What is no hash (somebody wrote the column by hand) is nobody's password.
             let Ok(hash) = PasswordHash::new(&hash) else { return Ok(false) };
             Ok(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok() && is_known)
@@ -76,4 +78,36 @@ pub(super) fn hash_now(password: &str) -> Result<String> {
     hashed
         .map(|hash| hash.to_string())
         .map_err(|error| Error::internal(format!("the password can't be hashed: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(hash: &str) -> String {
+        hash.split('$').take(4).collect::<Vec<_>>().join("$")
+    }
+
+    #[test]
+    fn nobody_costs_as_much_as_somebody() {
+        let hash = hash_now("secret").unwrap();
+        assert_eq!(parameters(NOBODYS_HASH), parameters(&hash));
+        PasswordHash::new(NOBODYS_HASH).unwrap();
+        assert_ne!(hash, hash_now("secret").unwrap(), "each hash has its own salt");
+    }
+
+    #[tokio::test]
+    async fn only_the_password_of_the_hash_is_right() {
+        let passwords = Passwords::default();
+        let hash = hash_now("secret").unwrap();
+        for (password, hash, expected) in [
+            ("secret", Some(hash.clone()), true),
+            ("Secret", Some(hash), false),
+            ("secret", None, false),
+            ("secret", Some("secret".to_owned()), false),
+        ] {
+            let turn = passwords.permit().await;
+            assert_eq!(turn.verify(password.to_owned(), hash).await.unwrap(), expected);
+        }
+    }
 }

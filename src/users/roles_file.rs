@@ -96,7 +96,9 @@ impl RolesFile {
             for (table, granted) in tables {
                 let of_table = [place, &[database.as_str(), table.as_str()]].concat();
                 let Some(known) = store.table(database, table) else {
-                    let text = format!("the role {role} names the table {database}.{table}, which does not exist");
+                    let text = format!(
+                        "the role {role} names the table {database}.{table}, which does not exist"
+                    );
                     problems.push(self.at(&of_table, &text));
                     continue;
                 };

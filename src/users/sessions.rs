@@ -7,11 +7,7 @@ use uuid::Uuid;
 use super::{Sessions, Users};
 
 /// Merges changes into a session, or begins one; answers its id.
-pub(super) async fn update(
-    users: &Users,
-    id: Option<String>,
-    mut changes: Map,
-) -> Result<String> {
+pub(super) async fn update(users: &Users, id: Option<String>, mut changes: Map) -> Result<String> {
     if users.sessions == Sessions::Off {
         let message = "Sessions are switched off (authentication.enableSessions)";
         return Err(Error::new(ErrorKind::Status(501), message));

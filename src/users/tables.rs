@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kora_resource::{Error, Id, Map, Permission, Query, Record, Result, Role, Value, schema};
+use kora_resource::{
+    Error, ErrorKind, Id, Map, Permission, Query, Record, Result, Role, Value, schema,
+};
 use kora_store::{Store, StoreError, Table};
 
 /// Sessions are kept as long as a browser keeps their cookie: 400 days from their last change.
@@ -69,8 +71,12 @@ impl SystemTables {
     }
 
     pub(super) fn user(&self, username: &str) -> Result<Option<UserRecord>> {
-        let record = self.users.get(&Id::from(username))?;
-        record.as_ref().map(user_of).transpose()
+        match self.users.get(&Id::from(username)) {
+            Ok(record) => record.as_ref().map(user_of).transpose(),
+            // Longer than a key can be: nobody has such a name.
+            Err(error) if error.kind == ErrorKind::Invalid => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn all_users(&self) -> Result<Vec<UserRecord>> {
@@ -134,7 +140,10 @@ fn role_of(record: &Record) -> Result<Role> {
     let text = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let permission = match map.get("permission") {
         Some(permission) => Permission::from_value(permission).map_err(|error| {
-            Error::internal(format!("the permission of the role {} is damaged: {error}", text("role")))
+            Error::internal(format!(
+                "the permission of the role {} is damaged: {error}",
+                text("role")
+            ))
         })?,
         None => Permission::default(),
     };

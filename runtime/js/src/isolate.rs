@@ -218,7 +218,14 @@ impl Isolate {
                 let authorize = context.authorize;
                 let user = context.user.clone();
                 let number = self.insert(PendingCall { context, answer: Answer::Reply(answer) });
-                self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb, body));
+                self.enter(
+                    number,
+                    export,
+                    &target,
+                    user.as_ref(),
+                    authorize,
+                    Entered::Call(verb, body),
+                );
             }
             Job::Connect { export, connect, opening } => {
                 let authorize = connect.context.authorize;
@@ -230,7 +237,14 @@ impl Isolate {
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(connect, opening);
-                self.enter(number, export, &target, user.as_ref(), authorize, Entered::Connect(incoming));
+                self.enter(
+                    number,
+                    export,
+                    &target,
+                    user.as_ref(),
+                    authorize,
+                    Entered::Connect(incoming),
+                );
             }
         }
     }

@@ -194,8 +194,8 @@ impl Stream for Subscription {
         if matches!(this.phase, Phase::Ended) {
             return Poll::Ready(None);
         }
-        let frame = std::task::ready!(this.poll_frame(cx))
-            .and_then(|frame| shown(frame, &this.attributes));
+        let frame =
+            std::task::ready!(this.poll_frame(cx)).and_then(|frame| shown(frame, &this.attributes));
         if frame.is_err() {
             this.phase = Phase::Ended;
         }

@@ -22,6 +22,7 @@ async fn who_says_so_must_prove_it() {
         (basic("reader", "wrong"), 401, "Login failed"),
         (basic("reader", ""), 401, "Login failed"),
         (basic("nobody", "x"), 401, "Login failed"),
+        (basic(&"n".repeat(3_000), "x"), 401, "Login failed"),
         (encoded("no colon"), 401, "Login failed"),
         ("Basic ???".to_owned(), 401, "Login failed"),
         ("Basic".to_owned(), 401, "Login failed"),
@@ -79,7 +80,12 @@ async fn sockets_and_event_streams_are_asked_too() {
         ("/Dog/", as_user("updater"), 3003, "AccessViolation: Unauthorized access to resource"),
         ("/Plain", String::new(), 3000, "AccessViolation: Must login"),
         ("/Plain", as_user("reader"), 3003, "AccessViolation: Unauthorized access to resource"),
-        ("/Instance/", as_user("updater"), 3003, "AccessViolation: Unauthorized access to resource"),
+        (
+            "/Instance/",
+            as_user("updater"),
+            3003,
+            "AccessViolation: Unauthorized access to resource",
+        ),
         ("/Target/", String::new(), 3000, "AccessViolation: Must login"),
     ] {
         let close = socket(&server, path, &authorization).await.closed().await;

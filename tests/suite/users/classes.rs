@@ -7,8 +7,7 @@ use super::{as_administrator, as_user, send, serve};
 #[tokio::test]
 async fn plain_classes_are_for_super_users_unless_they_say_otherwise() {
     let (_app, server) = serve().await;
-    for (path, nobody, reader) in
-        [("/Plain", 401, 403), ("/Open", 200, 200), ("/Public", 200, 200)]
+    for (path, nobody, reader) in [("/Plain", 401, 403), ("/Open", 200, 200), ("/Public", 200, 200)]
     {
         send(&server, "", "GET", path, "").await.expect(nobody);
         send(&server, &as_user("reader"), "GET", path, "").await.expect(reader);
@@ -45,6 +44,14 @@ async fn code_sees_the_user_with_the_role() {
         partial["dog"]["attribute_permissions"][0],
         json!({"attribute_name": "id", "read": true, "insert": false, "update": false})
     );
+}
+
+#[tokio::test]
+async fn a_401_of_code_says_how_to_log_in() {
+    let (_app, server) = serve().await;
+    let answer = send(&server, "", "GET", "/Refusing", "").await.expect(401);
+    assert_eq!(answer.header("www-authenticate"), Some("Basic"));
+    assert_eq!(answer.body, "who are you?");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use super::{as_administrator, as_user, basic, operate, send, serve};
 #[tokio::test]
 async fn users_and_roles_are_managed() {
     let (_app, server) = serve().await;
-    let add = json!({"operation": "add_user", "username": "eve", "password": "e", "role": "reader"});
+    let add =
+        json!({"operation": "add_user", "username": "eve", "password": "e", "role": "reader"});
     let permission = json!({"super_user": false, "data": {"tables": {"Dog": {"read": true,
         "insert": false, "update": false, "delete": false, "attribute_permissions": []}}}});
     let updated = json!({"message": "updated 1 of 1 records", "update_hashes": ["eve"],
@@ -40,7 +41,9 @@ async fn users_and_roles_are_managed() {
         (
             json!({"operation": "drop_role", "id": "updater"}),
             409,
-            json!("Cannot drop role updater as it has active user(s) eve,updater tied to this role"),
+            json!(
+                "Cannot drop role updater as it has active user(s) eve,updater tied to this role"
+            ),
         ),
         (
             json!({"operation": "drop_user", "username": "eve"}),
@@ -64,11 +67,7 @@ async fn users_and_roles_are_managed() {
         ),
         (json!({"operation": "drop_role", "id": "none"}), 404, json!("Role not found")),
         (json!({"operation": "dance"}), 400, json!("Operation 'dance' not found")),
-        (
-            json!({"no": 1}),
-            400,
-            json!("Request body must include an 'operation' property."),
-        ),
+        (json!({"no": 1}), 400, json!("Request body must include an 'operation' property.")),
     ] {
         let answer = operate(&server, operation.clone()).await;
         assert_eq!(answer.status, status, "{operation}: {answer:?}");
@@ -117,7 +116,8 @@ async fn with_authorisation_only_super_users_may() {
 async fn passwords_are_kept_as_hashes_only() {
     let (app, server) = serve().await;
     let secret = "correct horse battery staple";
-    let add = json!({"operation": "add_user", "username": "eve", "password": secret, "role": "super"});
+    let add =
+        json!({"operation": "add_user", "username": "eve", "password": secret, "role": "super"});
     operate(&server, add).await.expect(200);
     send(&server, &basic("eve", secret), "GET", "/Plain", "").await.expect(200);
     send(&server, &basic("eve", "wrong secret"), "GET", "/Plain", "").await.expect(401);

@@ -1,5 +1,5 @@
 import {
-  authenticateUser, databases, getContext, getUser, operation, Resource, server, tables,
+  databases, getContext, getUser, operation, Resource, server, tables,
 } from "harperdb";
 
 /** Operations as this component's own code; with `?authorized` as the user who asks. */
@@ -78,6 +78,10 @@ export class SignIn extends Resource {
     return new Response(`Welcome ${context.user.username}`, { status: 200 });
   }
 }
+export class Refusing extends Resource {
+  static loadAsInstance = false;
+  get() { return new Response("who are you?", { status: 401 }); }
+}
 export class SignOut extends Resource {
   static loadAsInstance = false;
   async post() {
@@ -107,7 +111,7 @@ export const Lookup = {
     ]);
     let isFrozen = false;
     try { found.role.permission.super_user = true; } catch { isFrozen = true; }
-    const same = authenticateUser === server.authenticateUser;
+    const same = (globalThis as any).authenticateUser === server.authenticateUser;
     return { found: found?.username ?? null, right: right.username ?? right, wrong, wrong2,
       isFrozen, same, ambient: getContext() ? typeof getUser : "" };
   },

@@ -34,8 +34,7 @@ async fn mistakes_are_told_and_leave_the_others_alone() {
 async fn a_reload_brings_roles_up_to_date() {
     let (app, server) = serve().await;
     assert!(server.terminate().success());
-    let server =
-        Server::start(&["dev", "--authorize-local=false"], &app.directory(), &app.data());
+    let server = Server::start(&["dev", "--authorize-local=false"], &app.directory(), &app.data());
     send(&server, &as_user("reader"), "PUT", "/Dog/a", "{}").await.expect(403);
     app.write("roles.yaml", "reader:\n  data:\n    Dog: { read: true, update: true }\n");
     server.stdout.wait_for("eloaded");

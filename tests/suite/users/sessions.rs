@@ -79,7 +79,10 @@ async fn sessions_hold_what_code_puts_there() {
     let logged_in = cookie(&login);
     assert_ne!(logged_in, anonymous);
     let held = with(&server, &logged_in, "GET", "/Session", "").await.json();
-    assert_eq!((&held["cart"], &held["step"], &held["user"]), (&json!(["bone"]), &json!(2), &json!("reader")));
+    assert_eq!(
+        (&held["cart"], &held["step"], &held["user"]),
+        (&json!(["bone"]), &json!(2), &json!("reader"))
+    );
     assert_eq!(with(&server, &anonymous, "GET", "/Session", "").await.json(), json!({}));
     with(&server, &logged_in, "POST", "/Session", r#"{"user":null}"#).await.expect(200);
     assert_eq!(me(&server, &logged_in).await, Value::Null);

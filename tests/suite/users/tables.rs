@@ -91,7 +91,8 @@ async fn attributes_are_refused_and_kept() {
         let dog = json!({"name": "Ann", "age": 1, "secret": "of a", "more": 5}).to_string();
         send(&server, &as_administrator(), "PUT", "/Dog/a", &dog).await.expect(204);
         send(&server, &as_administrator(), "DELETE", "/Dog/new", "").await.expect(200);
-        let kept = |name: &str| json!({"id": "a", "name": name, "age": 1, "secret": "of a", "more": 5});
+        let kept =
+            |name: &str| json!({"id": "a", "name": name, "age": 1, "secret": "of a", "more": 5});
         for (method, url, body, status, stored) in [
             ("PUT", "/a", json!({"name": "Bea"}), 204, kept("Bea")),
             ("PUT", "/a", json!({"id": "a", "name": "Cy"}), 204, kept("Cy")),

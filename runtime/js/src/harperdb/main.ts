@@ -47,7 +47,7 @@ const TYPE_NAMES = [
 ];
 const GLOBALS = [
   "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
-  "RequestTarget", "resources", "createBlob", "operation", "threads",
+  "RequestTarget", "resources", "createBlob", "operation", "authenticateUser", "threads",
 ];
 
 /** Makes the module's values and the globals; gives the source of the module that exports them. */

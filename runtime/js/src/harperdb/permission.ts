@@ -5,6 +5,9 @@ import { AccessViolation } from "ext:kora/harperdb/errors.ts";
 
 export type Access = "read" | "insert" | "update" | "delete";
 
+/** The verbs that write. */
+export type WriteVerb = "put" | "patch" | "post" | "create" | "publish";
+
 interface TableRights {
   /** Whether the table may be accessed at all. */
   may: boolean;
@@ -24,14 +27,12 @@ export function rights(
 ): TableRights {
   if (permission?.super_user) return EVERYTHING;
   const granted = permission?.[database]?.tables?.[table];
-  if (!granted?.[access]) return NOTHING;
-  const attributes = granted.attribute_permissions;
-  if (!Array.isArray(attributes) || attributes.length === 0) return EVERYTHING;
-  return {
-    may: true,
-    attributes: attributes.filter((attribute) => attribute[access])
-      .map((attribute) => attribute.attribute_name),
-  };
+  if (!granted) return NOTHING;
+  const may = Boolean(granted[access]);
+  const listed = granted.attribute_permissions;
+  if (!Array.isArray(listed) || listed.length === 0) return { may, attributes: undefined };
+  const covered = listed.filter((attribute) => attribute[access]);
+  return { may, attributes: covered.map((attribute) => attribute.attribute_name) };
 }
 
 /** Whether a write of `data` touches only what may be written; the key says which record is meant. */
@@ -75,6 +76,6 @@ export function shown(record: any, attributes: string[] | undefined): any {
 }
 
 /** Refuses what `permitted` is not. */
-export function require(permitted: unknown, user: unknown): void {
+export function assertPermitted(permitted: unknown, user: unknown): void {
   if (!permitted) throw new AccessViolation(user);
 }

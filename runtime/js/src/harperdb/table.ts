@@ -12,14 +12,15 @@ import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
 import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import {
   type Access,
+  assertPermitted,
   covers,
   preserve,
   readableOf,
-  require,
   restrict,
   rights,
   shown,
   unrestrict,
+  type WriteVerb,
 } from "ext:kora/harperdb/permission.ts";
 import { markHostStatics, Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
@@ -220,7 +221,7 @@ export function makeTable(number: number, info: TableInfo): any {
       const record: any = own ? this.#current() : read(number, id, context);
       const readable = readableOf(target);
       if (readable && target.property !== undefined) {
-        require(readable.includes(target.property), context?.user);
+        assertPermitted(readable.includes(target.property), context?.user);
       }
       if (record === undefined) return undefined;
       if (target.property !== undefined) return record[target.property];
@@ -272,15 +273,13 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     post(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
-      if (!target.isCollection && target.id !== null && target.id !== undefined) {
-        throw missingMethod(info.table, "post");
-      }
+      const { target } = this.#body(first, second, "post");
+      if (inRecord(target) !== undefined) throw missingMethod(info.table, "post");
       return settle(this.create(first, second), (created: any) => created[primaryKey]);
     }
 
     create(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
+      const { target, data } = this.#body(first, second, "create");
       const id = idOf(target, data, primaryKey);
       const context = this.getContext();
       return settle(this.#write(Write.Create, id, data), (written: Id) => {
@@ -354,28 +353,23 @@ export function makeTable(number: number, info: TableInfo): any {
       const permission = this.#permission(target);
       if (!permission) return;
       const user = this.getContext()?.user;
-      require(this.#rights(permission, access).may, user);
+      assertPermitted(this.#rights(permission, access).may, user);
       restrict(target, this.#rights(permission, "read").attributes);
     }
 
-    #checkWrite(
-      target: RequestTarget,
-      data: any,
-      verb: "put" | "patch" | "publish" | "create",
-    ): void {
+    #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
       const permission: any = this.#permission(target);
       if (!permission || permission.super_user) return;
-      const user = this.getContext()?.user;
-      const records = Array.isArray(data) ? data : [data];
-      for (const record of records) {
-        const id = verb === "publish" ? target.id : idOf(target, record, primaryKey);
-        const within = id !== null && id !== undefined;
-        const current = within && verb !== "create" && verb !== "publish"
-          ? read(number, id, this.getContext())
-          : undefined;
-        const access = current || (verb === "publish" && within) ? "update" : "insert";
-        const { may, attributes } = this.#rights(permission, access);
-        require(may && covers(attributes, record, primaryKey), user);
+      const context = this.getContext();
+      for (const record of Array.isArray(data) ? data : [data]) {
+        // What is made or said within a record changes it, whether it is there or not.
+        const isWithin = verb === "post" || verb === "publish";
+        const id = isWithin ? inRecord(target) : idOf(target, record, primaryKey);
+        const looks = (verb === "put" || verb === "patch") && id !== null && id !== undefined;
+        const current = looks ? read(number, id, context) : undefined;
+        const changes = isWithin ? id !== undefined : current !== undefined;
+        const { may, attributes } = this.#rights(permission, changes ? "update" : "insert");
+        assertPermitted(may && covers(attributes, record, primaryKey), context?.user);
         if (verb === "put") preserve(attributes, record, current);
       }
     }
@@ -411,11 +405,7 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     /** The two argument orders: `(data)`, `(data, target)` and `(target, data)`. */
-    #body(
-      first: any,
-      second: any,
-      verb: "put" | "patch" | "publish" | "create" = "create",
-    ): { target: RequestTarget; data: any } {
+    #body(first: any, second: any, verb: WriteVerb): { target: RequestTarget; data: any } {
       const targetFirst = first instanceof RequestTarget && !(second instanceof URLSearchParams);
       const target = targetFirst ? first : second instanceof RequestTarget ? second : this.ownTarget;
       const data = targetFirst ? second : first;
@@ -456,6 +446,11 @@ function isKey(id: unknown): id is Id {
 function required(id: Id | undefined): Id {
   if (id === null || id === undefined) throw new ClientError("A primary key is required");
   return id;
+}
+
+/** The key of the record that a target names, if it names one. */
+function inRecord(target: RequestTarget): Id | undefined {
+  return target.isCollection ? undefined : target.id ?? undefined;
 }
 
 /** The key that is written: that of the target, else that of the record. */

@@ -66,9 +66,8 @@ impl Permission {
 
     fn take_database(&mut self, name: &str, value: &Value) -> Parsed<()> {
         let map = object(value)?;
-        let grants_access = Access::ALL
-            .iter()
-            .any(|access| matches!(map.get(access.name()), Some(Value::Bool(_))));
+        let grants_access =
+            Access::ALL.iter().any(|access| matches!(map.get(access.name()), Some(Value::Bool(_))));
         if grants_access {
             let tables = self.databases.entry(DEFAULT_DATABASE.to_owned()).or_default();
             tables.insert(name.to_owned(), table(map)?);
@@ -127,9 +126,8 @@ impl TablePermission {
 }
 
 fn flags(access: AccessSet, named: &[Access]) -> Map {
-    let flag = |access_: &Access| {
-        (access_.name().to_owned(), Value::Bool(access.contains(*access_)))
-    };
+    let flag =
+        |access_: &Access| (access_.name().to_owned(), Value::Bool(access.contains(*access_)));
     named.iter().map(flag).collect()
 }
 

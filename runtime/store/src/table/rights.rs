@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use kora_resource::{
-    Access, Attributes, Context, Error, Id, Map, Query, Result, TableRights,
-};
+use kora_resource::{Access, Attributes, Context, Error, Id, Map, Query, Result, TableRights};
 
 use super::Table;
 use crate::transaction::Transaction;
@@ -82,8 +80,8 @@ impl Caller {
         let rights = self.rights();
         let may_both = rights.may(Access::Insert) && rights.may(Access::Update);
         let updatable = rights.attributes(Access::Update);
-        let all = rights.attributes(Access::Insert) == Attributes::All
-            && updatable == Attributes::All;
+        let all =
+            rights.attributes(Access::Insert) == Attributes::All && updatable == Attributes::All;
         if may_both && all {
             return Ok(());
         }

@@ -1,7 +1,6 @@
 use futures_util::StreamExt;
 use kora_resource::{
-    Call, Connect, Context, EventKind, Item, Message, Reply, ReplyBody, Resource, Target,
-    Verb,
+    Call, Connect, EventKind, Item, Message, Reply, ReplyBody, Resource, Target, Verb,
 };
 
 use super::*;

@@ -168,11 +168,8 @@ async fn subscribers_see_what_they_may_read() {
     let fixture = Fixture::new();
     let table = fixture.table(DOG);
     fixture.put(&table, dog("a", "Ann", 1)).await;
-    let connect = |who| Connect {
-        target: Target::collection(),
-        context: context(who),
-        incoming: None,
-    };
+    let connect =
+        |who| Connect { target: Target::collection(), context: context(who), incoming: None };
     let refused = Arc::clone(&table).connect(connect(None)).await;
     assert_eq!(refused.err().map(|error| error.status()), Some(401));
     let blind = user(r#"{"data":{"Dog":{"insert":true,"update":true,"delete":true}}}"#);
