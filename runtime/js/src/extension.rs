@@ -5,7 +5,8 @@ use deno_error::JsErrorBox;
 
 use crate::node;
 use crate::ops::{
-    administration, calls, exporting, host, searches, sockets, tables, targets, transactions,
+    accounts, administration, calls, exporting, host, searches, sockets, tables, targets,
+    transactions,
 };
 
 deno_core::extension!(
@@ -20,6 +21,14 @@ deno_core::extension!(
         calls::op_kora_fail,
         calls::op_kora_body,
         calls::op_kora_call_given_up,
+        accounts::op_kora_user,
+        accounts::op_kora_authenticate,
+        accounts::op_kora_operation,
+        accounts::op_kora_session,
+        accounts::op_kora_session_update,
+        accounts::op_kora_session_delete,
+        accounts::op_kora_session_find,
+        accounts::op_kora_session_cookie,
         host::op_kora_item,
         host::op_kora_item_room,
         host::op_kora_items_end,
@@ -71,13 +80,14 @@ deno_core::extension!(
         "harperdb/event_queue.ts",
         "harperdb/query_text.ts",
         "harperdb/target.ts",
+        "harperdb/permission.ts",
+        "harperdb/session.ts",
         "harperdb/context.ts",
         "harperdb/transaction.ts",
         "harperdb/record.ts",
         "harperdb/iterable.ts",
         "harperdb/search.ts",
         "harperdb/arguments.ts",
-        "harperdb/permission.ts",
         "harperdb/pipeline.ts",
         "harperdb/resource.ts",
         "harperdb/subscription.ts",

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kora_resource::schema::Protocols;
-use kora_resource::{Error, Resource, Result};
+use kora_resource::{Accounts, Error, Resource, Result};
 use kora_store::{Store, Table};
 use tokio::sync::watch;
 
@@ -114,6 +114,7 @@ pub struct Exported {
 pub async fn load(
     application: Application,
     store: Arc<Store>,
+    accounts: Arc<dyn Accounts>,
 ) -> Result<Arc<Generation>, LoadError> {
     let tables = store.tables();
     let modules: Arc<[(PathBuf, String)]> = application
@@ -130,6 +131,7 @@ pub async fn load(
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
+            accounts: accounts.clone(),
             tables: tables.clone(),
             exports: table.clone(),
             index,

@@ -20,6 +20,11 @@ export function invalidData(data: unknown): ClientError {
   return new ClientError(`Invalid argument for data, must be an object, but got ${data}`);
 }
 
+/** The key of the record that a target names, if it names one. */
+export function inRecord(target: RequestTarget): Id | undefined {
+  return target.isCollection ? undefined : target.id ?? undefined;
+}
+
 /** The key that is written: that of the target, else that of the record. */
 export function idOf(target: RequestTarget, data: any, primaryKey: string): Id | undefined {
   return (target.isCollection ? undefined : target.id) ?? data[primaryKey];
