@@ -3,9 +3,12 @@
 //! Errors are one line on stderr and exit code 1. What a person waits for (started, reloaded) goes to
 //! stdout; the log goes to stderr.
 
+mod accounts;
+mod administrator;
 mod log;
 mod new;
 mod serving;
+mod types;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,12 @@ enum Command {
     Dev(serving::Serving),
     /// Make a new application that works
     New(new::New),
+    /// Write TypeScript declarations of an application's tables, for editors
+    Types(types::Types),
+    /// Add, list, change or remove the users of a server that is not running
+    User(accounts::UserCommand),
+    /// List the roles of a server that is not running
+    Role(accounts::RoleCommand),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -44,6 +53,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(serving) => serving.serve(kora::Reloading::Off),
         Command::Dev(serving) => serving.serve(kora::Reloading::OnChange),
         Command::New(new) => new.write(),
+        Command::Types(types) => types.write(),
+        Command::User(user) => user.run(),
+        Command::Role(role) => role.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,12 +6,16 @@
 
 pub mod component;
 pub mod file_set;
+mod permissions;
+pub mod static_options;
 mod yaml;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
+pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
 pub use kora_store::Durability;
 
 /// The port that Harper's REST interface answers on, and ours.
@@ -23,6 +27,9 @@ pub const DEFAULT_DATA_DIRECTORY: &str = ".kora";
 
 /// The largest request body that is read (`spec/harper-rest.md` section 7).
 pub const DEFAULT_BODY_LIMIT: usize = 10_000_000;
+
+/// From how many bytes on bodies are compressed: what fits one packet gains nothing.
+pub const DEFAULT_COMPRESSION_THRESHOLD: NonZeroUsize = NonZeroUsize::new(1200).unwrap();
 
 /// How long calls and sockets of a replaced generation may live on.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -54,6 +61,26 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// From how many bytes on bodies are compressed for clients that accept it
+    /// (`http.compressionThreshold`); `None` for never.
+    pub compress_from: Option<NonZeroUsize>,
+    /// `authentication.authorizeLocal`; `None` trusts them where the server reloads (`kora dev`) and
+    /// where it listens on loopback only.
+    pub local_clients: Option<LocalClients>,
+    /// `authentication.enableSessions`.
+    pub sessions: Sessions,
+    /// `authentication.cacheTTL`.
+    pub credential_lifetime: Duration,
+    /// Who becomes the administrator of a server that has no user yet.
+    pub administrator: Administrator,
+}
+
+/// What clients on the same machine are that do not say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalClients {
+    SuperUsers,
+    /// Nobody, as any other client.
+    Nobody,
 }
 
 impl Config {
@@ -70,6 +97,14 @@ impl Config {
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            compress_from: Some(DEFAULT_COMPRESSION_THRESHOLD),
+            local_clients: None,
+            sessions: Sessions::On,
+            credential_lifetime: DEFAULT_CREDENTIAL_LIFETIME,
+            administrator: Administrator::Generated {
+                username: DEFAULT_NAME.to_owned(),
+                tell: |_| {},
+            },
         }
     }
 }

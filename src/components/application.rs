@@ -4,7 +4,7 @@
 //! Each step that fails is remembered and answered for by an error on its paths; the other steps go
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +14,16 @@ use kora_resource::Resource;
 use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
 use kora_store::{Store, StoreError, Table};
 
-use super::Settings;
+use super::{Settings, data_loader};
 use super::discovery::FoundApplication;
 use super::failed_resource::FailedResource;
 use super::registry::{Claim, Registration, Served};
+use super::{environment, packages};
 use crate::config::component::{
-    ComponentConfig, ConfigError, FILE_NAMES, RestOptions, StaticOptions,
+    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, RestOptions, StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
+use crate::users::{LoginResource, RolesFile};
 
 /// How long the server waits for guest code to end. Its threads give up by themselves before.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -39,6 +41,8 @@ pub enum LoadFailure {
     Resources(#[from] Arc<kora_js::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
+    #[error("{0}")]
+    Packages(String),
 }
 
 /// A folder of static files and where it is mounted.
@@ -68,6 +72,10 @@ impl StaticMount {
                 if name == "index.html" {
                     names.insert(String::new());
                 }
+                for extension in &self.options.extensions {
+                    let stem = name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.'));
+                    names.extend(stem.map(str::to_owned));
+                }
                 if entry.path().is_dir() || self.options.files.contains(&join(base, &name)) {
                     names.insert(name);
                 }
@@ -87,6 +95,10 @@ pub(super) struct Application {
     warnings: Vec<String>,
     schemas: Option<FileSet>,
     resources: Option<FileSet>,
+    environment: Option<EnvironmentFiles>,
+    grants: kora_js::Grants,
+    data: Option<FileSet>,
+    roles: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -107,16 +119,22 @@ impl Application {
             warnings: Vec::new(),
             schemas: None,
             resources: None,
+            environment: None,
+            grants: kora_js::Grants::default(),
+            data: None,
+            roles: None,
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
-            Ok(config) => application.configure(config, &settings.data),
+            Ok(config) => application.configure(config, settings),
             Err(error) => {
                 application.fail("", error.into());
                 return application;
             }
         }
         application.load_schemas(store).await;
+        application.load_roles(settings, store).await;
+        application.load_data(store).await;
         application.load_resources(settings, store).await;
         application
     }
@@ -129,7 +147,7 @@ impl Application {
             return true;
         }
         let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(&relative));
-        if takes(&self.schemas) || takes(&self.resources) {
+        if takes(&self.schemas) || takes(&self.resources) || takes(&self.roles) {
             return true;
         }
         !self.statics.as_ref().is_some_and(|mount| mount.options.files.contains(&relative))
@@ -174,14 +192,31 @@ impl Application {
         }
     }
 
-    fn configure(&mut self, config: ComponentConfig, data: &Path) {
+    fn configure(&mut self, config: ComponentConfig, settings: &Settings) {
         self.rest = config.rest;
         self.warnings = config.warnings;
         self.schemas = config.schemas;
         self.resources = config.resources;
+        self.environment = config.environment;
+        self.grants = config.grants;
+        self.data = config.data;
+        self.roles = config.roles;
+        if config.login {
+            self.registrations.push(Registration {
+                path: LoginResource::PATH.to_owned(),
+                resource: LoginResource::new(settings.users.clone()),
+                table: None,
+                protocols: Protocols::default(),
+                // It looks at the request for its cookies, as guests do.
+                served: Served::ByGuest,
+            });
+        }
         let directory = self.directory.clone();
-        self.statics =
-            config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
+        self.statics = config.statics.map(|options| StaticMount {
+            directory,
+            data: settings.data.clone(),
+            options,
+        });
     }
 
     async fn load_schemas(&mut self, store: &Arc<Store>) {
@@ -195,6 +230,33 @@ impl Application {
                 self.registrations.extend(applied.tables.into_iter().filter_map(registration));
             }
             Err(failure) => self.fail(&mount, failure),
+        }
+    }
+
+    /// Before the classes, whose modules may read the tables as they load.
+    async fn load_data(&mut self, store: &Arc<Store>) {
+        if let Some(files) = self.data.clone() {
+            self.warnings.extend(data_loader::load(files, &self.directory, store).await);
+        }
+    }
+
+    /// Roles are no reason not to serve: what is wrong with them is reported.
+    async fn load_roles(&mut self, settings: &Settings, store: &Arc<Store>) {
+        let Some(files) = self.roles.clone() else { return };
+        let directory = self.directory.clone();
+        let read = run_blocking(move || {
+            let listed = files.list(&directory)?;
+            listed.iter().map(|file| RolesFile::read(&file.path)).collect::<io::Result<Vec<_>>>()
+        });
+        match read.await {
+            Ok(files) => {
+                for file in files {
+                    self.warnings.extend(file.apply(&settings.users, store).await);
+                }
+            }
+            Err(error) => {
+                self.warnings.push(format!("the roles of {} can't be read: {error}", self.name));
+            }
         }
     }
 
@@ -213,6 +275,22 @@ impl Application {
         if listed.is_empty() {
             return;
         }
+        let (directory, name) = (self.directory.clone(), self.name.clone());
+        let environment = self.environment.clone();
+        let prepared = run_blocking(move || {
+            packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
+            environment
+                .map_or_else(|| Ok(HashMap::new()), |files| environment::load(&files, &directory))
+                .map_err(|source| LoadFailure::Files {
+                    application: name,
+                    source: Arc::new(source),
+                })
+        })
+        .await;
+        let environment = match prepared {
+            Ok(environment) => environment,
+            Err(failure) => return self.fail(&mount, failure),
+        };
         let application = kora_js::Application {
             name: self.name.clone(),
             directory: self.directory.clone(),
@@ -224,8 +302,10 @@ impl Application {
                 })
                 .collect(),
             workers: settings.workers,
+            environment,
+            grants: self.grants.clone(),
         };
-        match kora_js::load(application, store.clone()).await {
+        match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {
                 self.guest = Some(guest);
             }
@@ -332,7 +412,7 @@ fn exported(exported: kora_js::Exported) -> Registration {
 }
 
 /// Runs blocking work on the blocking pool.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // The task is never aborted, so a failed join is a panic of the work: let it go on here.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kora_resource::schema::Protocols;
-use kora_resource::{Protocol, Resource};
+use kora_resource::{Params, Protocol, Resource};
 
 use super::failed_resource::FailedResource;
 use pattern::Pattern;
@@ -64,7 +64,7 @@ pub struct Match<'r, 'u> {
     /// Empty, or beginning with `/` or `?`.
     pub remainder: &'u str,
     /// What the parameters of its path stand for.
-    pub params: Vec<(String, String)>,
+    pub params: Params,
 }
 
 impl<'r, 'u> Match<'r, 'u> {

@@ -10,19 +10,22 @@ mod items;
 mod method;
 mod reply;
 mod request_body;
+mod sequence;
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
-use kora_resource::{Call, Error, Result, Target, Value, Verb};
+use kora_resource::value::Format;
+use kora_resource::{Call, Error, Params, Result, Target, Value, Verb};
 
 use super::Response;
 use super::body::ResponseBody;
 use super::peer::Peer;
-use super::{negotiation, problem};
+use super::{compression, negotiation, problem};
 use crate::PRODUCT;
 use crate::components::registry::Registration;
 use method::Asked;
@@ -33,11 +36,13 @@ pub(crate) struct Exchange<'a> {
     /// Where in the URL the part begins that follows the resource's path.
     pub(crate) remainder_start: usize,
     /// What the parameters of the resource's path stand for.
-    pub(crate) params: Vec<(String, String)>,
+    pub(crate) params: Params,
     /// Send `Last-Modified`.
     pub(crate) last_modified: bool,
     /// The largest request body, in bytes.
     pub(crate) body_limit: usize,
+    /// From how many bytes on bodies are compressed; `None` for never.
+    pub(crate) compress_from: Option<NonZeroUsize>,
     pub(crate) peer: &'a Peer,
 }
 
@@ -61,8 +66,13 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, request: Request<Incoming>)
     let (request, body) = request.into_parts();
     let mut response = match answer(exchange, &request, body).await {
         Ok(response) => response,
-        Err(error) => problem::response(&error, url(&request)),
+        Err(error) => {
+            let mut response = problem::response(&error, url(&request));
+            problem::translate(&mut response, &error, &request);
+            response
+        }
     };
+    compression::apply(&mut response, &request.headers, exchange.compress_from);
     add_server_timing(&mut response, began);
     if request.method == hyper::Method::HEAD {
         drop_body(&mut response);
@@ -93,14 +103,22 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     let body = match body.is_end_stream() {
         _ if matches!(verb, Verb::Copy | Verb::Move) => Some(destination(request)?),
         true => None,
-        false => request_body::read(&request.headers, body, exchange.body_limit).await?,
+        false => {
+            let limit = exchange.body_limit;
+            request_body::read(&request.headers, body, limit, exchange.registration).await?
+        }
     };
     let context = exchange.peer.context(exchange.registration.served, request);
+    let table = match representation.format {
+        Format::Csv => resource.schema(),
+        _ => None,
+    };
     let reply = resource.clone().call(Call { verb, target, body, context }).await?;
     let form = reply::Form {
         verb,
         representation,
         request: &request.headers,
+        table,
         last_modified: exchange.last_modified,
     };
     reply::build(reply, &form).await

@@ -21,7 +21,9 @@ use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use kora_resource::value::json;
-use kora_resource::{Connect, Context, Error, ErrorKind, Message, Outgoing, Result, Target};
+use kora_resource::{
+    Connect, Context, Error, ErrorKind, Message, Outgoing, Params, Result, Target,
+};
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
 
@@ -64,7 +66,7 @@ enum End {
 /// the reason of a close, but no status of a refused upgrade.
 pub(crate) fn accept(
     mut request: Request<Incoming>,
-    found: Option<(Arc<Registration>, String, Vec<(String, String)>)>,
+    found: Option<(Arc<Registration>, String, Params)>,
     peer: &Peer,
     drain: &Drain,
 ) -> Response {
@@ -96,15 +98,8 @@ pub(crate) fn accept(
 
 /// What a socket was opened to.
 enum Opening {
-    To {
-        registration: Arc<Registration>,
-        remainder: String,
-        params: Vec<(String, String)>,
-        context: Arc<Context>,
-    },
-    ToNobody {
-        path: String,
-    },
+    To { registration: Arc<Registration>, remainder: String, params: Params, context: Arc<Context> },
+    ToNobody { path: String },
 }
 
 impl Opening {
@@ -121,7 +116,7 @@ impl Opening {
         let resource = registration.resource.clone();
         let target = Target::parse(&remainder, resource.schema().as_deref())?;
         let target = Target { params, ..target };
-        negotiation::choose(headers, target.extension.as_deref())?;
+        negotiation::require_json(headers, target.extension.as_deref())?;
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         resource.connect(Connect { target, context, incoming: Some(incoming) }).await
     }

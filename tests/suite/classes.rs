@@ -12,6 +12,7 @@ mod permissions;
 mod records;
 mod statics;
 mod streams;
+mod subscriptions;
 mod tables;
 mod targets;
 mod transactions;
@@ -33,6 +34,7 @@ const SCHEMA: (&str, &str) = (
      type Typed @table {\n  id: ID @primaryKey\n  int: Int\n  long: Long\n  float: Float\n  \
      text: String\n  flag: Boolean\n  at: Date\n  big: BigInt\n  list: [String]\n  \
      made: Float @createdTime\n  changed: Float @updatedTime\n}\n\
+     type Loose @table {\n  id: Any @primaryKey\n}\n\
      type Sealed @table @sealed {\n  id: ID @primaryKey\n  name: String!\n}\n",
 );
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+    Call, Connect, Documentation, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -24,6 +24,7 @@ pub(crate) struct ClassResource {
     verbs: VerbSet,
     table: Option<Arc<Table>>,
     served_by: ServedBy,
+    documentation: Option<Arc<Documentation>>,
 }
 
 impl ClassResource {
@@ -40,6 +41,7 @@ impl ClassResource {
             verbs: entry.class.verbs(),
             table,
             served_by: entry.served_by.clone(),
+            documentation: entry.class.documentation(),
         }
     }
 
@@ -66,6 +68,10 @@ impl Resource for ClassResource {
 
     fn schema(&self) -> Option<Arc<TableSchema>> {
         self.table.as_ref().map(|table| table.schema())
+    }
+
+    fn documentation(&self) -> Option<Arc<Documentation>> {
+        self.documentation.clone()
     }
 
     fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {

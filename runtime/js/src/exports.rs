@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kora_resource::schema::Protocols;
-use kora_resource::{Verb, VerbSet};
+use kora_resource::value::json;
+use kora_resource::{Documentation, Map, Value, Verb, VerbSet};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -30,6 +31,8 @@ pub(crate) struct ExportedClass {
     pub(crate) force: bool,
     /// The two resources that want this path, where they can't both have it.
     pub(crate) conflict: Option<String>,
+    /// JSON of the static properties that only describe the class; `null` without any.
+    pub(crate) documentation: Option<String>,
 }
 
 impl ExportedClass {
@@ -40,6 +43,17 @@ impl ExportedClass {
             .into_iter()
             .filter(|verb| has(verb.method()) || (*verb == Verb::Query && has("search")))
             .collect()
+    }
+
+    /// What the class says about itself. Properties of an unexpected type are left out.
+    pub(crate) fn documentation(&self) -> Option<Arc<Documentation>> {
+        let text = self.documentation.as_ref()?;
+        let mut said = json::parse(text.as_bytes()).ok()?.into_object()?;
+        let mut object = |name: &str| -> Option<Map> { said.shift_remove(name)?.into_object() };
+        let (properties, output_schemas) = (object("properties"), object("outputSchemas"));
+        let description = said.get("description").and_then(Value::as_str).map(str::to_owned);
+        let hidden = said.get("hidden") == Some(&Value::Bool(true));
+        Some(Arc::new(Documentation { description, properties, output_schemas, hidden }))
     }
 
     pub(crate) fn protocols(&self) -> Protocols {

@@ -3,11 +3,15 @@
 use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
 use deno_error::JsErrorBox;
 
-use crate::ops::{administration, calls, derived, exporting, host, searches, sockets, tables, targets, transactions};
+use crate::node;
+use crate::ops::{
+    accounts, administration, calls, derived, exporting, host, searches, sockets, tables, targets,
+    transactions,
+};
 
 deno_core::extension!(
     kora,
-    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, kora_node],
     ops = [
         calls::op_kora_request,
         calls::op_kora_reply,
@@ -17,6 +21,14 @@ deno_core::extension!(
         calls::op_kora_fail,
         calls::op_kora_body,
         calls::op_kora_call_given_up,
+        accounts::op_kora_user,
+        accounts::op_kora_authenticate,
+        accounts::op_kora_operation,
+        accounts::op_kora_session,
+        accounts::op_kora_session_update,
+        accounts::op_kora_session_delete,
+        accounts::op_kora_session_find,
+        accounts::op_kora_session_cookie,
         host::op_kora_item,
         host::op_kora_item_room,
         host::op_kora_items_end,
@@ -66,17 +78,19 @@ deno_core::extension!(
     esm = [
         dir "src",
         "web/globals.js",
+        "node/scripts.js",
         "harperdb/errors.ts",
         "harperdb/event_queue.ts",
         "harperdb/query_text.ts",
         "harperdb/target.ts",
+        "harperdb/permission.ts",
+        "harperdb/session.ts",
         "harperdb/context.ts",
         "harperdb/transaction.ts",
         "harperdb/record.ts",
         "harperdb/iterable.ts",
         "harperdb/search.ts",
         "harperdb/arguments.ts",
-        "harperdb/permission.ts",
         "harperdb/pipeline.ts",
         "harperdb/resource.ts",
         "harperdb/subscription.ts",
@@ -85,8 +99,10 @@ deno_core::extension!(
         "harperdb/undeclared.ts",
         "harperdb/table_statics.ts",
         "harperdb/relations.ts",
+        "harperdb/table_arguments.ts",
         "harperdb/table.ts",
         "harperdb/reply.ts",
+        "harperdb/path_match.ts",
         "harperdb/exports.ts",
         "harperdb/client.ts",
         "harperdb/dispatch.ts",
@@ -100,6 +116,9 @@ pub(crate) fn transpile(
     name: ModuleName,
     code: ModuleCodeString,
 ) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
+    if !name.starts_with("ext:kora/") {
+        return Ok((node::prepare(&name, code)?, None));
+    }
     if !name.ends_with(".ts") {
         return Ok((code, None));
     }

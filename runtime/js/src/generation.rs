@@ -4,6 +4,8 @@
 //! loaded, then drains: calls in flight are answered, sockets live on until they end or the grace
 //! period passes, and its threads drop their isolates.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +14,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kora_resource::schema::Protocols;
-use kora_resource::{Error, Resource, Result};
+use kora_resource::{Accounts, Error, Resource, Result};
 use kora_store::{Store, Table};
 use tokio::sync::watch;
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
 use crate::exports::{Entry, ExportTable, ServedBy};
+use crate::permissions::Grants;
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
 /// A component's code, as it lies on disk.
@@ -32,6 +35,39 @@ pub struct Application {
     pub modules: Vec<ResourceModule>,
     /// How many isolates serve it.
     pub workers: NonZeroUsize,
+    /// Its environment variables, over those of the server (`loadEnv`).
+    pub environment: HashMap<String, String>,
+    /// What it may touch outside its isolate.
+    pub grants: Grants,
+}
+
+/// What lies around a component's code, the same for all of its workers.
+pub(crate) struct Surroundings {
+    pub(crate) directory: PathBuf,
+    /// A folder of its own for temporary files: the system's is full of other components' files.
+    pub(crate) temporary: PathBuf,
+    pub(crate) environment: HashMap<String, String>,
+    pub(crate) grants: Grants,
+}
+
+impl Surroundings {
+    fn new(application: &Application) -> Surroundings {
+        let directory =
+            application.directory.canonicalize().unwrap_or_else(|_| application.directory.clone());
+        let mut hasher = DefaultHasher::new();
+        directory.hash(&mut hasher);
+        let temporary = std::env::temp_dir().join(format!("kora-{:016x}", hasher.finish()));
+        // Where it can't be made, the component's own attempt to write says why.
+        let _ = std::fs::create_dir_all(&temporary);
+        let mut environment: HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            // What steers the dynamic linker must not reach a program that the component may start.
+            .filter(|(key, _)| !key.starts_with("LD_") && !key.starts_with("DYLD_"))
+            .collect();
+        environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
+        environment.extend(application.environment.clone());
+        Surroundings { directory, temporary, environment, grants: application.grants.clone() }
+    }
 }
 
 /// One file of resource classes.
@@ -78,6 +114,7 @@ pub struct Exported {
 pub async fn load(
     application: Application,
     store: Arc<Store>,
+    accounts: Arc<dyn Accounts>,
 ) -> Result<Arc<Generation>, LoadError> {
     let tables = store.tables();
     let modules: Arc<[(PathBuf, String)]> = application
@@ -86,6 +123,7 @@ pub async fn load(
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
     let table = Arc::<ExportTable>::default();
+    let surroundings = Arc::new(Surroundings::new(&application));
     let mut workers = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
     for index in 0..if modules.is_empty() { 0 } else { application.workers.get() } {
@@ -93,9 +131,11 @@ pub async fn load(
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
+            accounts: accounts.clone(),
             tables: tables.clone(),
             exports: table.clone(),
             index,
+            surroundings: surroundings.clone(),
         })
         .await?;
         workers.push(worker);

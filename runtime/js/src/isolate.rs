@@ -11,15 +11,17 @@ use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, Verb};
+use kora_resource::{Call, Target, User, Value, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
 use crate::error::{LoadError, describe};
 use crate::modules::{ComponentModules, HOST_MODULE};
+use crate::node::{self, NodeState, Packages};
 use crate::open_transactions::{ABORTED, FLAGGED, OpenTransactions, Overdue};
 use crate::ops::administration::OpenHistories;
 use crate::ops::host::OpenItems;
+use crate::permissions::{self, ReadableRoots};
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
@@ -28,6 +30,8 @@ use crate::{extension, values, web};
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a worker that ends goes on with what was begun.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How many users an isolate keeps the objects of; the oldest goes first.
+const USERS: usize = 64;
 
 /// The isolate with the functions by which Rust enters it.
 pub(crate) struct Isolate {
@@ -35,6 +39,7 @@ pub(crate) struct Isolate {
     modules: Arc<[(PathBuf, String)]>,
     application: Arc<str>,
     entry: Option<Entry>,
+    users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
 }
 
 /// The host's functions in JavaScript (`harperdb/dispatch.ts`).
@@ -52,10 +57,26 @@ fn missing(name: &str) -> CoreError {
 
 impl Isolate {
     pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+        let around = &options.surroundings;
+        let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
+        let permissions =
+            permissions::container(&around.directory, &around.temporary, &readable, &around.grants)
+                .map_err(|message| LoadError::Worker {
+                    application: options.application.to_string(),
+                    message,
+                })?;
+        let packages = Rc::new(Packages::new(&options.application, &around.directory, readable));
         let mut extensions = web::extensions();
+        let node = NodeState {
+            application: options.application.to_string(),
+            directory: around.directory.clone(),
+            environment: around.environment.clone(),
+            listen: around.grants.listen,
+        };
+        extensions.extend(node::extensions(&packages, node));
         extensions.push(extension::kora::init());
         let created = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(Rc::new(ComponentModules::default())),
+            module_loader: Some(Rc::new(ComponentModules::new(packages))),
             extension_transpiler: Some(Rc::new(extension::transpile)),
             extensions,
             ..RuntimeOptions::default()
@@ -68,11 +89,12 @@ impl Isolate {
         {
             let state = js.op_state();
             let mut state = state.borrow_mut();
-            state.put(web::permissions());
+            state.put(permissions);
             state.put(OpenItems::default());
             state.put(OpenHistories::default());
             state.put(WorkerState {
                 store: options.store,
+                accounts: options.accounts,
                 tables: options.tables,
                 calls: Slab::new(),
                 transactions: OpenTransactions::default(),
@@ -87,7 +109,7 @@ impl Isolate {
                 application: application.clone(),
             });
         }
-        Ok(Isolate { js, modules: options.modules, application, entry: None })
+        Ok(Isolate { js, modules: options.modules, application, entry: None, users: Vec::new() })
     }
 
     /// Sets up the host module, then imports the component's modules in order and walks their exports.
@@ -270,13 +292,13 @@ impl Isolate {
             Job::Call { export, call, answer } => {
                 let Call { verb, target, body, context } = call;
                 let authorize = context.authorize;
-                let user = user_kind(&context);
+                let user = context.user.clone();
                 let number = self.insert(PendingCall::new(context, body, Answer::Reply(answer)));
-                self.enter(number, export, &target, user, authorize, Entered::Call(verb));
+                self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
             Job::Connect { export, connect, opening } => {
                 let authorize = connect.context.authorize;
-                let user = user_kind(&connect.context);
+                let user = connect.context.user.clone();
                 let target = connect.target.clone();
                 let (number, incoming) = self
                     .js
@@ -284,7 +306,14 @@ impl Isolate {
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(connect, opening);
-                self.enter(number, export, &target, user, authorize, Entered::Connect(incoming));
+                self.enter(
+                    number,
+                    export,
+                    &target,
+                    user.as_ref(),
+                    authorize,
+                    Entered::Connect(incoming),
+                );
             }
         }
     }
@@ -298,7 +327,7 @@ impl Isolate {
         number: usize,
         export: usize,
         target: &Target,
-        user: UserKind,
+        user: Option<&Arc<User>>,
         authorize: bool,
         entered: Entered,
     ) {
@@ -321,6 +350,10 @@ impl Isolate {
                 v8::Array::new_with_elements(scope, &parts).into()
             }
         };
+        let user = match user {
+            Some(user) => user_to_v8(scope, &mut self.users, user),
+            None => undefined,
+        };
         let mut arguments: Vec<v8::Local<v8::Value>> = vec![
             v8::Integer::new(scope, number as i32).into(),
             v8::Integer::new(scope, export as i32).into(),
@@ -330,7 +363,7 @@ impl Isolate {
             values::optional_string(scope, target.search.as_deref()),
             values::optional_string(scope, target.property.as_deref()),
             params,
-            v8::Integer::new(scope, user as i32).into(),
+            user,
             v8::Boolean::new(scope, authorize).into(),
         ];
         match entered {
@@ -363,18 +396,21 @@ enum Entered {
     Connect(Option<usize>),
 }
 
-/// Who calls, as one number for JavaScript.
-#[derive(Clone, Copy)]
-enum UserKind {
-    Nobody = 0,
-    User = 1,
-    SuperUser = 2,
-}
-
-fn user_kind(context: &kora_resource::Context) -> UserKind {
-    match &context.user {
-        None => UserKind::Nobody,
-        Some(user) if user.super_user => UserKind::SuperUser,
-        Some(_) => UserKind::User,
+/// The object for a user: one for all requests of the same one, so that it need not be made for each.
+/// JavaScript freezes it when it first sees it.
+fn user_to_v8<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    known: &mut Vec<(Arc<User>, v8::Global<v8::Value>)>,
+    user: &Arc<User>,
+) -> v8::Local<'s, v8::Value> {
+    let same = |(other, _): &&(Arc<User>, _)| Arc::ptr_eq(other, user) || other == user;
+    if let Some((_, object)) = known.iter().find(same) {
+        return v8::Local::new(scope, object);
     }
+    let object = values::to_v8(scope, &user.to_value());
+    if known.len() == USERS {
+        known.remove(0);
+    }
+    known.push((user.clone(), v8::Global::new(scope, object)));
+    object
 }

@@ -16,8 +16,10 @@ mod extension;
 mod generation;
 mod isolate;
 mod modules;
+mod node;
 mod open_transactions;
 mod ops;
+mod permissions;
 mod platform;
 mod pull;
 mod socket;
@@ -29,4 +31,5 @@ mod worker;
 
 pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
+pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};

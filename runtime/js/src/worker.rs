@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use kora_resource::{Call, Connect, Error, Reply, Result};
+use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
 use crate::exports::ExportTable;
+use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::socket::Opening;
 
@@ -36,9 +37,11 @@ pub(crate) struct WorkerOptions {
     pub(crate) application: Arc<str>,
     pub(crate) modules: Arc<[(PathBuf, String)]>,
     pub(crate) store: Arc<Store>,
+    pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.

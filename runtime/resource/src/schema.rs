@@ -5,6 +5,7 @@ mod coerce;
 mod derived;
 pub mod expression;
 mod sdl;
+mod text_row;
 mod validate;
 
 pub(crate) use coerce::auto_cast;

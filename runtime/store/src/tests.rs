@@ -5,8 +5,10 @@ mod durability;
 mod model;
 mod queries;
 mod resource;
+mod rights;
 mod schema_changes;
 mod subscriptions;
+mod whole_tables;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use kora_resource::Params;
 use percent_encoding::percent_decode_str;
 
 /// What one segment of a path matches. In the order of precedence.
@@ -40,8 +41,8 @@ impl Pattern {
     }
 
     /// The names and decoded values of the parameters, if `path` matches.
-    pub(super) fn matches(&self, path: &str) -> Option<Vec<(String, String)>> {
-        let mut params = Vec::new();
+    pub(super) fn matches(&self, path: &str) -> Option<Params> {
+        let mut params = Params::new();
         let mut left = Some(path);
         for segment in &self.0 {
             let rest = left?;

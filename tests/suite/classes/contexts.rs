@@ -13,8 +13,21 @@ async fn contexts_tell_of_the_request() {
         vec![
             (
                 "request?x=1",
-                json!(["GET", "/Contexts/request?x=1", "/Contexts/request", "?x=1", "http",
-                    "127.0.0.1", true, "127.0.0.1", "1.1", "Contexts", false, null, "local"]),
+                json!([
+                    "GET",
+                    "/Contexts/request?x=1",
+                    "/Contexts/request",
+                    "?x=1",
+                    "http",
+                    "127.0.0.1",
+                    true,
+                    "127.0.0.1",
+                    "1.1",
+                    "Contexts",
+                    false,
+                    null,
+                    "local"
+                ]),
             ),
             ("ambient", json!([true, true, "local", "local", true])),
             ("expires", json!("put")),
@@ -49,7 +62,8 @@ async fn contexts_tell_of_the_request() {
 #[tokio::test]
 async fn contexts_tell_when_the_client_goes() {
     let (_app, server) = serve(include_str!("contexts.ts")).await;
-    let seen = |wanted: Value| move |answer: &crate::harness::client::Answer| answer.json() == wanted;
+    let seen =
+        |wanted: Value| move |answer: &crate::harness::client::Answer| answer.json() == wanted;
     {
         let leaving = server.get("/Contexts/aborts");
         tokio::pin!(leaving);

@@ -50,7 +50,13 @@ async fn everything_with_methods_gets_a_path() {
             ("PUT", "/PlainObject/1", r#"{"a":1}"#, 200, json!(["put", "1", {"a": 1}])),
             ("POST", "/PlainObject/", r#"{"a":1}"#, 200, json!(["post", {"a": 1}])),
             ("DELETE", "/PlainObject/1", "", 200, json!(["delete", "1"])),
-            ("PATCH", "/PlainObject/1", "{}", 405, ask(&server, "PATCH", "/PlainObject/1", "{}").await.json()),
+            (
+                "PATCH",
+                "/PlainObject/1",
+                "{}",
+                405,
+                ask(&server, "PATCH", "/PlainObject/1", "{}").await.json(),
+            ),
             ("PATCH", "/Foreign/1", r#"{"a":1}"#, 200, json!(["patch", "1", {"a": 1}])),
             ("GET", "/Foreign/1", "", 200, json!("1")),
             ("GET", "/number", "", 404, json!("Not found\n")),
@@ -60,6 +66,15 @@ async fn everything_with_methods_gets_a_path() {
             ("GET", "/rest-only/", "", 200, path("rest-only")),
             ("GET", "/no-rest/", "", 404, json!("Not found\n")),
             ("GET", "/insists/", "", 200, json!([])),
+            (
+                "GET",
+                "/Matches/",
+                "",
+                200,
+                json!([["by/hand", "/5?x=1", {}], ["widget/:id", "", {"id": "7"}],
+                    ["files/*rest", "", {"rest": "a/b"}], null, null, ["no-rest", "/", {}],
+                    ["Alias", "", {}], true]),
+            ),
             (
                 "GET",
                 "/Broken/",
@@ -77,10 +92,9 @@ async fn everything_with_methods_gets_a_path() {
 #[tokio::test]
 async fn conflicting_paths_answer_nothing_else() {
     let (_app, server) = start(&[("resources/resources.ts", include_str!("paths.ts"))]);
-    for (path, names) in [
-        ("twice", "Told and Count (table data.Count)"),
-        ("Dog", "Dog (table data.Dog) and Dog"),
-    ] {
+    for (path, names) in
+        [("twice", "Told and Count (table data.Count)"), ("Dog", "Dog (table data.Dog) and Dog")]
+    {
         for method in ["GET", "PUT", "DELETE"] {
             let body = if method == "PUT" { "{}" } else { "" };
             let answer = ask(&server, method, &format!("/{path}/1"), body).await.expect(500);

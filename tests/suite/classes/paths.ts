@@ -86,6 +86,20 @@ export class Register extends Resource {
   }
 }
 
+export class Matches extends Resource {
+  get() {
+    const match = (url: string, type?: string) => {
+      const found: any = resources.getMatch(url, type);
+      return found ? [found.path, found.relativeURL, found.params] : null;
+    };
+    return [
+      match("by/hand/5?x=1"), match("/widget/7"), match("files/a/b"), match("none/at/all"),
+      match("no-rest/", "rest"), match("no-rest/", "ws"), match("Alias.json"),
+      resources.get("Alias")!.Resource === Told,
+    ];
+  }
+}
+
 export class Broken extends Resource {
   get() {
     try {

@@ -16,8 +16,22 @@ async fn a_table_tells_of_itself() {
         vec![
             (
                 "fields",
-                json!(["Dog", "Dog", "data", "id", ["name", "age"], false, null, null, true, false,
-                    true, "made", "changed", age]),
+                json!([
+                    "Dog",
+                    "Dog",
+                    "data",
+                    "id",
+                    ["name", "age"],
+                    false,
+                    null,
+                    null,
+                    true,
+                    false,
+                    true,
+                    "made",
+                    "changed",
+                    age
+                ]),
             ),
             ("counts", json!("put")),
             ("count", json!([{"recordCount": 20}, {"recordCount": 20}])),
@@ -31,18 +45,12 @@ async fn a_table_tells_of_itself() {
                 json!([["put", "Ann", "number", "number"], ["put", "Anna", "number", "number"]]),
             ),
             ("unavailable", json!([501, 501, 501])),
-            (
-                "attributes",
-                json!([["extra", "loose"], true, 400, 400, 400, false, 400]),
-            ),
+            ("attributes", json!([["extra", "loose"], true, 400, 400, 400, false, 400])),
             ("ttl", json!([3_600_000, 400])),
             ("ttlHolds", json!("put")),
             ("ttlSeen", json!(true)),
             ("ids", json!(["string", "5", 5, "5", true, false])),
-            (
-                "wrongId",
-                json!([400, "Invalid value for attribute id: \"x\", expecting Int"]),
-            ),
+            ("wrongId", json!([400, "Invalid value for attribute id: \"x\", expecting Int"])),
             (
                 "parsing",
                 json!(["a/b", false, 3,
@@ -53,7 +61,10 @@ async fn a_table_tells_of_itself() {
     .await;
     let described = server.get("/Dog").await.expect(200).json();
     assert_eq!((&described["records"], &described["name"]), (&json!("./"), &json!("Dog")));
-    assert_eq!(described["attributes"][0], json!({"name": "id", "type": "ID", "isPrimaryKey": true}));
+    assert_eq!(
+        described["attributes"][0],
+        json!({"name": "id", "type": "ID", "isPrimaryKey": true})
+    );
 }
 
 #[tokio::test]
@@ -63,7 +74,13 @@ async fn classes_may_read_urls_their_own_way() {
         &server,
         vec![
             ("GET", "/Direct/a/b.c?x=1&y", "", 200, json!(["a/b.c?x=1&y", null])),
-            ("GET", "/Direct/https://x.org/?q=a(b)", "", 200, json!(["https://x.org/?q=a(b)", null])),
+            (
+                "GET",
+                "/Direct/https://x.org/?q=a(b)",
+                "",
+                200,
+                json!(["https://x.org/?q=a(b)", null]),
+            ),
             ("GET", "/Parsed/a-b-c", "", 200, json!(["a", "b", "c"])),
             ("GET", "/ParsedObject/abc?q=1", "", 200, json!(["ABC", "1"])),
         ],

@@ -93,7 +93,10 @@ async fn what_is_there_decides_the_status() {
     server.send("MOVE", "/Dog/a", &to, "").await.expect(405);
     check(
         &server,
-        vec![("GET", "/Dog/thrown", "", 404, Value::Null), ("PUT", "/Streams/x", "{}", 204, Value::Null)],
+        vec![
+            ("GET", "/Dog/thrown", "", 404, Value::Null),
+            ("PUT", "/Streams/x", "{}", 204, Value::Null),
+        ],
     )
     .await;
     // A version makes an entity tag, wherever it came from.
@@ -120,7 +123,10 @@ async fn a_read_of_null_says_so() {
                   get(target) { return target.id === 'null' ? null : undefined } }\n";
     let (_app, server) = serve(module).await;
     let null = server.get("/Nothing/null").await.expect(404);
-    assert_eq!((null.body.as_str(), null.header("content-type")), ("null", Some("application/json")));
+    assert_eq!(
+        (null.body.as_str(), null.header("content-type")),
+        ("null", Some("application/json"))
+    );
     assert_eq!(server.get("/Nothing/undefined").await.expect(404).body, "");
     assert_eq!(server.get("/Dog/none").await.expect(404).body, "");
 }

@@ -7,9 +7,7 @@ use super::{check, check_named, serve};
 #[tokio::test]
 async fn targets_show_and_change_what_is_asked() {
     let (_app, server) = serve(include_str!("targets.ts")).await;
-    let equals = |name: &str, value: &str| {
-        json!({"attribute": name, "comparator": "equals", "value": value})
-    };
+    let equals = |name: &str, value: &str| json!({"attribute": name, "comparator": "equals", "value": value});
     check_named(
         &server,
         "/Targets/",
@@ -85,8 +83,13 @@ async fn urls_become_targets() {
                 shown(&id("5"), &none, "/5?limit(3)", "limit(3)", &none, &json!(3)),
             ),
             ("GET", "/Pugs/?breed=Pug&select(name)&sort(name)", "", 200, json!(["Bob", "Cy"])),
-            ("GET", "/Pugs/a", "", 200,
-                json!({"id": "a", "name": "Ann", "age": 1, "breed": "Pug"})),
+            (
+                "GET",
+                "/Pugs/a",
+                "",
+                200,
+                json!({"id": "a", "name": "Ann", "age": 1, "breed": "Pug"}),
+            ),
             ("GET", "/Pugs/a.name", "", 200, json!("Ann")),
         ],
     )

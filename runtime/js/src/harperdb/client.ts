@@ -138,7 +138,11 @@ export class Client {
   }
 
   #send(message: unknown): Sent {
-    return this.#ended ? Sent.Closed : op_kora_send(this.#socket, message);
+    if (this.#ended) return Sent.Closed;
+    const sent = op_kora_send(this.#socket, message);
+    const acknowledge = (message as any)?.acknowledge;
+    if (sent !== Sent.Closed && typeof acknowledge === "function") acknowledge.call(message);
+    return sent;
   }
 
   /** For `outgoing.send`, which can't wait: past the socket's bound the class hears of a close. */

@@ -5,7 +5,7 @@
 // and a fresh body: nothing of it was stored and nothing was sent (harper-resources.md section 8).
 import { op_kora_body, op_kora_client_done } from "ext:core/ops";
 import { Client, isStream } from "ext:kora/harperdb/client.ts";
-import { Context, runWith, userOf } from "ext:kora/harperdb/context.ts";
+import { Context, runWith, type User, userOf } from "ext:kora/harperdb/context.ts";
 import { ClientError, isThrownResponse, missingMethod } from "ext:kora/harperdb/errors.ts";
 import { exportedPath, exportedResource } from "ext:kora/harperdb/exports.ts";
 import { overridesStatic } from "ext:kora/harperdb/pipeline.ts";
@@ -31,7 +31,7 @@ interface Call {
   exported: number;
   target: HostTarget;
   params: string[] | undefined;
-  user: number;
+  user: User | undefined;
   authorize: boolean;
   verb: number;
   attempt: number;
@@ -47,7 +47,7 @@ export function call(
   search: string | undefined,
   property: string | undefined,
   params: string[] | undefined,
-  user: number,
+  user: User | undefined,
   authorize: boolean,
   verb: number,
   body: any,
@@ -168,7 +168,7 @@ export function connect(
   search: string | undefined,
   property: string | undefined,
   params: string[] | undefined,
-  user: number,
+  user: User | undefined,
   authorize: boolean,
   incomingNumber: number,
 ): void {

@@ -1,6 +1,7 @@
 // From a module's exports to paths (harper-resources.md section 2).
 import { op_kora_exports, op_kora_register } from "ext:core/ops";
 import { overridesStatic } from "ext:kora/harperdb/pipeline.ts";
+import { findMatch } from "ext:kora/harperdb/path_match.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 
 const VERBS = ["get", "put", "post", "delete"] as const;
@@ -11,9 +12,9 @@ const METHODS = [
 /** Which protocols may see a resource: all but those that are exactly `false`. */
 type ExportTypes = Record<string, unknown>;
 
-interface Exported {
+export interface Exported {
   path: string;
-  resource: any;
+  Resource: any;
   exportTypes: ExportTypes | undefined;
   /** Whether it takes its path whoever has it. */
   force: boolean;
@@ -41,7 +42,7 @@ function isPlainObject(value: any): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-function describe({ resource }: Exported): string {
+function describe({ Resource: resource }: Exported): string {
   const name = resource.name || "an object";
   return resource.tableName ? `${name} (table ${resource.databaseName}.${resource.tableName})` : name;
 }
@@ -57,8 +58,8 @@ export function register(
   force = false,
 ): void {
   const known = registry.get(path);
-  const entry: Exported = { path, resource, exportTypes, force, conflict: undefined };
-  if (known && !force && known.resource.tableNumber !== resource.tableNumber) {
+  const entry: Exported = { path, Resource: resource, exportTypes, force, conflict: undefined };
+  if (known && !force && known.Resource.tableNumber !== resource.tableNumber) {
     entry.conflict = describe(known);
   }
   registry.set(path, entry);
@@ -76,6 +77,11 @@ export const resources = {
   },
   get: (path: string) => registry.get(path.replace(/^\//, "")),
   has: (path: string) => registry.has(path.replace(/^\//, "")),
+  /** The entry that answers for a URL, with what of the URL is left for it. */
+  getMatch(url: string, exportType?: string) {
+    const match = findMatch(registry, url.replace(/^\//, ""), exportType);
+    return match && { ...match.entry, relativeURL: match.relativeURL, params: match.params };
+  },
   keys: () => registry.keys(),
   values: () => registry.values(),
   entries: () => registry.entries(),
@@ -122,9 +128,24 @@ function methodsOf(resource: any): string[] {
   });
 }
 
+/** The static properties that only describe a class, as JSON; `null` where it has none. */
+function documentationOf(resource: any): string | null {
+  const { description, properties, outputSchemas, hidden } = resource;
+  if (
+    description === undefined && properties === undefined && outputSchemas === undefined && !hidden
+  ) {
+    return null;
+  }
+  try {
+    return JSON.stringify({ description, properties, outputSchemas, hidden: hidden === true });
+  } catch {
+    return null;
+  }
+}
+
 /** What the host is told of an export. */
 function shown(entry: Exported): object {
-  const { path, resource, exportTypes, force, conflict } = entry;
+  const { path, Resource: resource, exportTypes, force, conflict } = entry;
   const hidden = Object.entries(exportTypes ?? {}).filter(([, visible]) => visible === false);
   return {
     path,
@@ -133,6 +154,7 @@ function shown(entry: Exported): object {
     table: resource.tableNumber ?? null,
     hidden: hidden.map(([protocol]) => protocol),
     force,
+    documentation: documentationOf(resource),
     conflict: conflict === undefined ? null : `${conflict} and ${describe(entry)}`,
   };
 }
@@ -147,7 +169,7 @@ export function finishExports(): void {
 
 /** The resource of export number `number`. */
 export function exportedResource(number: number): any {
-  return numbered[number].resource;
+  return numbered[number].Resource;
 }
 
 /** The path of export number `number`, without a leading slash. */

@@ -1,5 +1,7 @@
 // The live host module and the globals (harper-resources.md section 1), and what Rust takes from here.
 import "ext:kora/web/globals.js";
+import "ext:kora/node/scripts.js";
+import { internals } from "ext:core/mod.js";
 import { op_kora_host, op_kora_tables } from "ext:core/ops";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
@@ -8,6 +10,7 @@ import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
 import { finishExports, resources, walkExports } from "ext:kora/harperdb/exports.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
+import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
 import { transaction } from "ext:kora/harperdb/transaction.ts";
@@ -39,7 +42,7 @@ const TYPE_NAMES = [
 ];
 const GLOBALS = [
   "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
-  "RequestTarget", "resources", "createBlob", "operation", "threads",
+  "RequestTarget", "resources", "createBlob", "operation", "authenticateUser", "threads",
 ];
 
 /** Makes the module's values and the globals; gives the source of the module that exports them. */
@@ -63,9 +66,9 @@ function start(): string {
     getContext,
     getUser: () => getContext().user,
     getResponse: () => getContext().response,
-    authenticateUser: unavailable("authenticateUser"),
+    authenticateUser,
     createBlob: unavailable("createBlob"),
-    operation: unavailable("operation"),
+    operation,
     config: {},
     threads: [],
     server: {
@@ -81,9 +84,9 @@ function start(): string {
       upgrade: ignored("server.upgrade"),
       socket: ignored("server.socket"),
       recordAnalytics: () => {},
-      getUser: unavailable("server.getUser"),
-      authenticateUser: unavailable("server.authenticateUser"),
-      operation: unavailable("server.operation"),
+      getUser,
+      authenticateUser,
+      operation,
     },
   };
   for (const name of GLOBALS) {
@@ -95,6 +98,7 @@ function start(): string {
     });
   }
   (globalThis as any).__kora.module = module;
+  internals.kora.hostModule = module;
   return [
     "const host = globalThis.__kora.module;",
     ...EXPORTS.map((name) => `export const ${name} = host.${name};`),

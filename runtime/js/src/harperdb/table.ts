@@ -13,13 +13,34 @@ import {
 import type { TableInfo } from "ext:kora/harperdb/attributes.ts";
 import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
 import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
-import { checkPermission, type TableAccess } from "ext:kora/harperdb/permission.ts";
+import {
+  type Access,
+  assertPermitted,
+  covers,
+  preserve,
+  readableOf,
+  restrict,
+  rights,
+  shown,
+  unrestrict,
+  type WriteVerb,
+} from "ext:kora/harperdb/permission.ts";
 import { BEGIN_UPDATE, EXISTS, markHostStatics } from "ext:kora/harperdb/pipeline.ts";
 import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
 import { addDerived } from "ext:kora/harperdb/relations.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
+import {
+  columns,
+  idOf,
+  increment,
+  inRecord,
+  invalidData,
+  isKey,
+  queryOf,
+  required,
+} from "ext:kora/harperdb/table_arguments.ts";
 import { addStatics, describe } from "ext:kora/harperdb/table_statics.ts";
 import { type Id, queryOptions, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
 import { TrackedRecord } from "ext:kora/harperdb/tracked.ts";
@@ -27,6 +48,7 @@ import {
   openTransaction,
   type Pending,
   readNumber,
+  settle,
   type Transaction,
   transactional,
 } from "ext:kora/harperdb/transaction.ts";
@@ -47,7 +69,6 @@ export function makeTable(number: number, info: TableInfo): any {
   const { primaryKey } = info;
   const keyType = info.attributes.find((attribute) => attribute.isPrimaryKey)?.type;
   const textKeys = keyType === "ID" || keyType === "String";
-  const name = { database: info.database, table: info.table };
 
   class Table extends Resource implements Pending {
     static override primaryKey = primaryKey;
@@ -124,12 +145,6 @@ export function makeTable(number: number, info: TableInfo): any {
 
     #write(kind: Write, id: Id | undefined, data: any): any {
       return this.#transact((transaction) => this.#writeIn(transaction, kind, id, data));
-    }
-
-    #check(target: unknown, access: TableAccess): void {
-      if (target instanceof RequestTarget && target.checkPermission) {
-        checkPermission(target, this.getContext(), name, access);
-      }
     }
 
     [EXISTS](): boolean {
@@ -303,6 +318,10 @@ export function makeTable(number: number, info: TableInfo): any {
       const own = (this.#tracked || mutable) && id === this.getId();
       // What was assigned to an instance without a record makes one only when it is updated.
       const exists = !own || this.#isUpdated || this.#record.record !== undefined;
+      const readable = readableOf(target);
+      if (readable && target.property !== undefined) {
+        assertPermitted(readable.includes(target.property), context?.user);
+      }
       if (!exists) return undefined;
       const record: any = own
         ? this.#record.current()
@@ -313,32 +332,37 @@ export function makeTable(number: number, info: TableInfo): any {
       if (target.property !== undefined) return record[target.property];
       const { search, options } = target.query();
       if (search !== "" || options?.select) return this.#selected(target, search, options);
-      return mutable ? this : record;
+      if (mutable && !readable) return this;
+      // What code sees of the loaded instance is whole: what is answered is a copy.
+      return readable && own ? shown({ ...record }, readable) : shown(record, readable);
     }
 
     /** One record with a `select` of its own. */
     #selected(target: RequestTarget, search: string, options: any): unknown {
-      const conditions = [{ attribute: primaryKey, value: target.id }];
+      const one = { ...options, record: target.id, attributes: readableOf(target) };
       const transaction = readNumber(this.getContext());
-      const rows = new SearchResult(
-        op_kora_search(transaction, number, search, { ...options, conditions }),
-      );
+      const rows = new SearchResult(op_kora_search(transaction, number, search, one));
       for (const row of rows) return row;
       return undefined;
     }
 
     search(first?: any, second?: any): SearchResult {
+      const target: any = first instanceof RequestTarget ? first : second ?? this.ownTarget;
+      this.#check(target, "read");
+      return this.#search(first, second);
+    }
+
+    #search(first?: any, second?: any): SearchResult {
       // QUERY hands over (data, target) or (target, data); both are conditions of one search.
       const targetFirst = first instanceof RequestTarget;
       const target: any = targetFirst ? first : second ?? this.ownTarget;
       const data: any = targetFirst ? second : first;
       const context = this.getContext();
-      this.#check(target, "read");
       const asked = target instanceof RequestTarget
         ? target.query()
         : { search: "", options: queryOptions(target) };
       const given = data instanceof RequestTarget ? data.query().options : data && queryOf(data);
-      const options: any = { ...asked.options, ...given };
+      const options: any = { ...asked.options, ...given, attributes: readableOf(target) };
       if (target.id !== null && target.id !== undefined && target.isCollection) {
         options.idPrefix = target.id;
       }
@@ -348,7 +372,7 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     put(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second, "update");
+      const { target, data } = this.#body(first, second, "put");
       if (Array.isArray(data)) {
         return this.#transact((transaction) => {
           for (const record of data) {
@@ -360,16 +384,14 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     patch(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second, "update");
+      const { target, data } = this.#body(first, second, "patch");
       return settle(this.#write(Write.Patch, idOf(target, data, primaryKey), data), () => undefined);
     }
 
     override post(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second, "insert");
+      const { target, data } = this.#body(first, second, "post");
       const Class = this.constructor as any;
-      if (!target.isCollection && target.id !== null && target.id !== undefined) {
-        throw missingMethod(Class.name, "post");
-      }
+      if (inRecord(target) !== undefined) throw missingMethod(Class.name, "post");
       const created = Class.loadAsInstance === false
         ? this.create(target, data)
         : Class.create(target, data, this.getContext());
@@ -377,7 +399,7 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     create(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second, "insert");
+      const { target, data } = this.#body(first, second, "create");
       const id = idOf(target, data, primaryKey);
       const context = this.getContext();
       const marks = (this.constructor as any).loadAsInstance !== false;
@@ -400,7 +422,12 @@ export function makeTable(number: number, info: TableInfo): any {
           op_kora_delete(transaction.number, number, required(target.id));
           return true;
         }
-        for (const record of this.search(target)) {
+        if (readableOf(target)) {
+          // What is deleted must not tell of what is withheld; deleting it needs its whole records.
+          for (const _ of this.search(target)) break;
+          unrestrict(target);
+        }
+        for (const record of this.#search(target)) {
           op_kora_delete(transaction.number, number, record[primaryKey]);
         }
         return true;
@@ -409,14 +436,14 @@ export function makeTable(number: number, info: TableInfo): any {
 
     publish(first: any, second?: any): any {
       const { target, data } = this.#arguments(first, second);
-      this.#check(target, "update");
+      this.#checkWrite(target, data, "publish");
       return settle(this.#write(Write.Publish, target.id, data ?? null), () => undefined);
     }
 
     override subscribe(first?: any): any {
       const target: any = first ?? this.ownTarget;
       const context = this.getContext();
-      this.#check(target, "read");
+      if (target instanceof RequestTarget) this.#check(target, "read");
       const primitive = target === null || typeof target !== "object";
       const id = primitive ? target : target.id;
       const options = primitive ? {} : {
@@ -424,12 +451,83 @@ export function makeTable(number: number, info: TableInfo): any {
         omitCurrent: target.omitCurrent,
         previousCount: target.previousCount,
         startTime: target.startTime,
+        attributes: readableOf(target) ?? readableOf(this.ownTarget),
       };
-      const subscription = new Subscription(op_kora_subscribe(number, id ?? null, options));
+      const subscription = new Subscription(
+        op_kora_subscribe(number, id ?? null, options),
+        primitive ? undefined : target,
+        context,
+      );
       (context ?? ambientContext())?.onClose?.push(() => subscription.close());
       const listener = primitive ? undefined : target.listener;
       if (typeof listener === "function") subscription.on("data", listener);
       return awaitable(subscription);
+    }
+
+    /** What the caller may do: the permission that a target in target mode is to be checked against. */
+    #permission(target: any): unknown {
+      // In instance mode `allowRead` and its siblings have decided already (section 11).
+      if ((this.constructor as any).loadAsInstance !== false) return undefined;
+      const permission = target?.checkPermission;
+      if (!permission) return undefined;
+      return permission === true ? this.getContext()?.user?.role?.permission ?? {} : permission;
+    }
+
+    #rights(permission: unknown, access: Access) {
+      return rights(permission, info.database, info.table, access);
+    }
+
+    #check(target: any, access: Exclude<Access, "insert">): void {
+      const permission = this.#permission(target);
+      if (!permission) return;
+      const user = this.getContext()?.user;
+      assertPermitted(this.#rights(permission, access).may, user);
+      if (access !== "update") restrict(target, this.#rights(permission, "read").attributes);
+    }
+
+    #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
+      const permission: any = this.#permission(target);
+      if (!permission || permission.super_user) return;
+      const context = this.getContext();
+      for (const record of Array.isArray(data) ? data : [data]) {
+        // What is made or said within a record changes it, whether it is there or not.
+        const isWithin = verb === "post" || verb === "publish";
+        const id = isWithin ? inRecord(target) : idOf(target, record, primaryKey);
+        const looks = (verb === "put" || verb === "patch") && id !== null && id !== undefined;
+        const current = looks ? readRecord(number, id, readNumber(context)) : undefined;
+        const changes = isWithin ? id !== undefined : current !== undefined;
+        const { may, attributes } = this.#rights(permission, changes ? "update" : "insert");
+        assertPermitted(may && covers(attributes, record, primaryKey), context?.user);
+        if (verb === "put") preserve(attributes, record, current);
+      }
+    }
+
+    override allowRead(user: any, target?: any, _context?: unknown): any {
+      const { may, attributes } = this.#rights(user?.role?.permission, "read");
+      if (may) restrict(target ?? this.ownTarget, attributes);
+      return may;
+    }
+
+    override allowCreate(user: any, data?: any, context?: unknown): any {
+      // Making something within a record that is there changes that record.
+      if (this.#isRecord && this.doesExist()) return this.allowUpdate(user, data, context);
+      const { may, attributes } = this.#rights(user?.role?.permission, "insert");
+      return may && covers(attributes, data, primaryKey);
+    }
+
+    override allowUpdate(user: any, data?: any, context?: any): any {
+      const { may, attributes } = this.#rights(user?.role?.permission, "update");
+      if (!may || !covers(attributes, data, primaryKey)) return false;
+      const replaces = attributes && data && context?.method === "PUT" && this.doesExist();
+      if (replaces) preserve(attributes, data, this.getRecord());
+      return true;
+    }
+
+    override allowDelete(user: any, target?: any, _context?: unknown): any {
+      const { may } = this.#rights(user?.role?.permission, "delete");
+      const read = this.#rights(user?.role?.permission, "read");
+      if (may) restrict(target ?? this.ownTarget, read.attributes);
+      return may;
     }
 
     /** The argument orders: `(data)`, `(data, target)` and `(target, data)`. */
@@ -439,10 +537,10 @@ export function makeTable(number: number, info: TableInfo): any {
       return { target: second instanceof RequestTarget ? second : this.ownTarget, data: first };
     }
 
-    #body(first: any, second: any, access: TableAccess): { target: RequestTarget; data: any } {
+    #body(first: any, second: any, verb: WriteVerb): { target: RequestTarget; data: any } {
       const { target, data } = this.#arguments(first, second);
-      this.#check(target, access);
       if (data === null || typeof data !== "object") throw invalidData(data);
+      this.#checkWrite(target, data, verb);
       return { target, data };
     }
   }
@@ -465,47 +563,4 @@ export function makeTable(number: number, info: TableInfo): any {
   addDerived(Table, number);
   markHostStatics(Table);
   return Table;
-}
-
-function isKey(id: unknown): id is Id {
-  return typeof id === "string" || typeof id === "number" || typeof id === "bigint";
-}
-
-function required(id: Id | undefined): Id {
-  if (id === null || id === undefined) throw new ClientError("A primary key is required");
-  return id;
-}
-
-function invalidData(data: unknown): ClientError {
-  return new ClientError(`Invalid argument for data, must be an object, but got ${data}`);
-}
-
-/** The key that is written: that of the target, else that of the record. */
-function idOf(target: RequestTarget, data: any, primaryKey: string): Id | undefined {
-  return (target.isCollection ? undefined : target.id) ?? data[primaryKey];
-}
-
-/** A query that came as a body: an object of its parts, or a list of conditions. */
-function queryOf(data: any): Record<string, unknown> | undefined {
-  return Array.isArray(data) ? { conditions: data } : queryOptions(data);
-}
-
-/** The number that `{ __op__: "add", value }` adds. */
-function increment(value: any): number | bigint | undefined {
-  return value !== null && typeof value === "object" && value.__op__ === "add"
-    ? value.value
-    : undefined;
-}
-
-/** The names of the properties of a search's rows. */
-function columns(info: TableInfo, select: any): string[] {
-  const all = () => info.attributes.map(({ name }) => name);
-  if (select === undefined || select === null) return all();
-  const list = Array.isArray(select) ? select : [select];
-  return list.flatMap((item: any) => item === "*" ? all() : [item?.name ?? item]);
-}
-
-/** Applies `then` to a value now, or when its promise resolves. */
-function settle<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {
-  return value instanceof Promise ? value.then(then) : then(value);
 }

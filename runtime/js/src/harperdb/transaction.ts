@@ -110,6 +110,11 @@ export function isThenable(value: any): value is PromiseLike<any> {
   return typeof value?.then === "function";
 }
 
+/** Applies `then` to a value now, or when its promise resolves. */
+export function settle<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {
+  return value instanceof Promise ? value.then(then) : then(value);
+}
+
 /**
  * Runs `work` in the open transaction of `context`, or in a new one that is committed when the work
  * is done and aborted when it throws.

@@ -11,14 +11,16 @@ use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
 use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
+use super::searches::readable;
 use crate::error::{OpError, unanswerable};
 use crate::pull::Pull;
 use crate::socket::{Consent, Socket};
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::values::{JsValue, from_v8, id_to_v8, key, string, to_v8};
 
-/// Events that one crossing may bring.
+/// Events that one crossing may bring, and about how many bytes of them.
 const EVENTS: usize = 64;
+const EVENT_BYTES: usize = 256 * 1024;
 
 /// Subscribes to a table and gives the subscription's number (`spec/harper-realtime.md` section 3).
 #[op2(nofast, reentrant)]
@@ -43,6 +45,7 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
             Some(Value::Date(ms)) => Some(*ms),
             _ => number("startTime"),
         },
+        attributes: readable(&options),
     };
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
@@ -52,6 +55,25 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
 
 /// Events on their way into JavaScript.
 pub(crate) struct Events(Vec<Arc<Frame>>);
+
+/// Events, and whether there are more at hand: `[events, more]`.
+pub(crate) struct Batch {
+    events: Events,
+    more: bool,
+}
+
+impl<'a> ToV8<'a> for Batch {
+    type Error = std::convert::Infallible;
+
+    fn to_v8<'i>(
+        self,
+        scope: &mut v8::PinScope<'a, 'i>,
+    ) -> Result<v8::Local<'a, v8::Value>, Self::Error> {
+        let events = self.events.to_v8(scope)?;
+        let more = v8::Boolean::new(scope, self.more).into();
+        Ok(v8::Array::new_with_elements(scope, &[events, more]).into())
+    }
+}
 
 impl Events {
     pub(crate) fn new(frames: Vec<Arc<Frame>>) -> Events {
@@ -98,22 +120,28 @@ fn event_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, frame: &Frame) -> v8::Local
     object.into()
 }
 
-/// The next events of a subscription, at least one; an empty array when it has ended.
+/// The next events of a subscription, at least one, and whether a bound cut them off; no events when
+/// it has ended.
 #[op2]
 pub(crate) async fn op_kora_events(
     state: Rc<RefCell<OpState>>,
     #[smi] subscription: u32,
-) -> Result<Events, OpError> {
+) -> Result<Batch, OpError> {
+    let ended = |frames| Batch { events: Events(frames), more: false };
     let open = {
         let state = state.borrow();
         state.borrow::<WorkerState>().subscriptions.get(subscription as usize).cloned()
     };
-    let Some(open) = open else { return Ok(Events(Vec::new())) };
-    let frames = poll_fn(|cx| {
+    let Some(open) = open else { return Ok(ended(Vec::new())) };
+    let batch = poll_fn(|cx| {
         let mut frames = Vec::new();
-        while frames.len() < EVENTS {
+        let mut bytes = 0;
+        while frames.len() < EVENTS && bytes < EVENT_BYTES {
             match open.poll(cx) {
-                Poll::Ready(Some(Ok(frame))) => frames.push(frame),
+                Poll::Ready(Some(Ok(frame))) => {
+                    bytes += frame.cost();
+                    frames.push(frame);
+                }
                 Poll::Ready(Some(Err(error))) if frames.is_empty() => {
                     return Poll::Ready(Err(error));
                 }
@@ -122,14 +150,14 @@ pub(crate) async fn op_kora_events(
                     open.put_back(Err(error));
                     break;
                 }
-                Poll::Ready(None) => break,
+                Poll::Ready(None) => return Poll::Ready(Ok(ended(frames))),
                 Poll::Pending if frames.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
+                Poll::Pending => return Poll::Ready(Ok(ended(frames))),
             }
         }
-        Poll::Ready(Ok(frames))
+        Poll::Ready(Ok(Batch { events: Events(frames), more: true }))
     });
-    Ok(Events(frames.await?))
+    Ok(batch.await?)
 }
 
 /// Ends a subscription. A number that is not open is left alone.
