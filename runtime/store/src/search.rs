@@ -35,7 +35,7 @@ use reader::Reader;
 use shape::Shape;
 use sorted::Sorted;
 
-pub(crate) use shape::show_one;
+pub(crate) use shape::{ENUMERABLE_DEPTH, show_one};
 
 /// How many entries one step looks at: well under a millisecond of work.
 const STEP: usize = 256;

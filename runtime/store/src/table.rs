@@ -6,6 +6,7 @@
 
 mod bulk;
 mod generated_id;
+mod related_rights;
 mod resource;
 mod rights;
 mod size;

@@ -4,6 +4,7 @@
 import { op_kora_compute, op_kora_derived, op_kora_search } from "ext:core/ops";
 import { ambientContext } from "ext:kora/harperdb/context.ts";
 import { ClientError } from "ext:kora/harperdb/errors.ts";
+import { permissionOf, readableOf } from "ext:kora/harperdb/permission.ts";
 import { readRecord, setRecordPrototype, TableRecord } from "ext:kora/harperdb/record.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 import type { Id } from "ext:kora/harperdb/target.ts";
@@ -72,8 +73,34 @@ function assign(attribute: DerivedInfo, value: any, set: (name: string, value: a
   set(relationship.own, Array.isArray(value) ? value.map(keyOf) : keyOf(value));
 }
 
+/** What a permission is asked about by way of a table's relationships. */
+class Relationships {
+  #names = new Set<string>();
+  #isShownUnasked = false;
+
+  constructor(attributes: DerivedInfo[]) {
+    for (const { name, enumerable, relationship } of attributes) {
+      if (!relationship) continue;
+      this.#names.add(name);
+      this.#isShownUnasked ||= enumerable;
+    }
+  }
+
+  /** What a search must know of who reads what a target names. */
+  restriction(target: any): { attributes?: string[]; permission?: object } {
+    const permission = this.#names.size > 0 ? permissionOf(target) : undefined;
+    return { attributes: readableOf(target), permission };
+  }
+
+  /** Whether Rust must decide what of a related record is shown: of `property`, or unasked. */
+  restricts(target: any, property?: string): boolean {
+    const isRelated = property === undefined ? this.#isShownUnasked : this.#names.has(property);
+    return isRelated && permissionOf(target) !== undefined;
+  }
+}
+
 /** Gives the class of a table, and its records, their derived attributes. */
-export function addDerived(Table: any, number: number): void {
+export function addDerived(Table: any, number: number): Relationships {
   const functions = new Map<string, Compute>();
   const attributes: DerivedInfo[] = op_kora_derived(number);
   const byName = new Map(attributes.map((attribute) => [attribute.name, attribute]));
@@ -101,7 +128,8 @@ export function addDerived(Table: any, number: number): void {
     configurable: true,
     writable: true,
   });
-  if (attributes.length === 0) return;
+  const relationships = new Relationships(attributes);
+  if (attributes.length === 0) return relationships;
 
   const prototype = Object.create(TableRecord.prototype);
   const enumerable: [string, PropertyDescriptor][] = [];
@@ -129,4 +157,5 @@ export function addDerived(Table: any, number: number): void {
     });
   }
   setRecordPrototype(number, prototype, enumerable);
+  return relationships;
 }

@@ -329,9 +329,14 @@ export function makeTable(number: number, info: TableInfo): any {
       if (record === undefined) return undefined;
       const version = TableRecord.versionOf(record);
       if (context && !(context.lastModified! >= version)) context.lastModified = version;
-      if (target.property !== undefined) return record[target.property];
+      if (target.property !== undefined) {
+        if (!relationships.restricts(target, target.property)) return record[target.property];
+        return this.#selected(target, "", { select: target.property });
+      }
       const { search, options } = target.query();
-      if (search !== "" || options?.select) return this.#selected(target, search, options);
+      if (search !== "" || options?.select || relationships.restricts(target)) {
+        return this.#selected(target, search, options);
+      }
       if (mutable && !readable) return this;
       // What code sees of the loaded instance is whole: what is answered is a copy.
       return readable && own ? shown({ ...record }, readable) : shown(record, readable);
@@ -339,9 +344,9 @@ export function makeTable(number: number, info: TableInfo): any {
 
     /** One record with a `select` of its own. */
     #selected(target: RequestTarget, search: string, options: any): unknown {
-      const one = { ...options, record: target.id, attributes: readableOf(target) };
-      const transaction = readNumber(this.getContext());
-      const rows = new SearchResult(op_kora_search(transaction, number, search, one));
+      const one = { ...options, record: target.id, ...relationships.restriction(target) };
+      const found = op_kora_search(readNumber(this.getContext()), number, search, one);
+      const rows = new SearchResult(found, undefined, number);
       for (const row of rows) return row;
       return undefined;
     }
@@ -362,7 +367,7 @@ export function makeTable(number: number, info: TableInfo): any {
         ? target.query()
         : { search: "", options: queryOptions(target) };
       const given = data instanceof RequestTarget ? data.query().options : data && queryOf(data);
-      const options: any = { ...asked.options, ...given, attributes: readableOf(target) };
+      const options: any = { ...asked.options, ...given, ...relationships.restriction(target) };
       if (target.id !== null && target.id !== undefined && target.isCollection) {
         options.idPrefix = target.id;
       }
@@ -422,7 +427,8 @@ export function makeTable(number: number, info: TableInfo): any {
           op_kora_delete(transaction.number, number, required(target.id));
           return true;
         }
-        if (readableOf(target)) {
+        const { attributes, permission } = relationships.restriction(target);
+        if (attributes || permission) {
           // What is deleted must not tell of what is withheld; deleting it needs its whole records.
           for (const _ of this.search(target)) break;
           unrestrict(target);
@@ -482,7 +488,9 @@ export function makeTable(number: number, info: TableInfo): any {
       if (!permission) return;
       const user = this.getContext()?.user;
       assertPermitted(this.#rights(permission, access).may, user);
-      if (access !== "update") restrict(target, this.#rights(permission, "read").attributes);
+      if (access !== "update") {
+        restrict(target, this.#rights(permission, "read").attributes, permission);
+      }
     }
 
     #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
@@ -503,8 +511,9 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     override allowRead(user: any, target?: any, _context?: unknown): any {
-      const { may, attributes } = this.#rights(user?.role?.permission, "read");
-      if (may) restrict(target ?? this.ownTarget, attributes);
+      const permission = user?.role?.permission;
+      const { may, attributes } = this.#rights(permission, "read");
+      if (may) restrict(target ?? this.ownTarget, attributes, permission);
       return may;
     }
 
@@ -524,9 +533,10 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     override allowDelete(user: any, target?: any, _context?: unknown): any {
-      const { may } = this.#rights(user?.role?.permission, "delete");
-      const read = this.#rights(user?.role?.permission, "read");
-      if (may) restrict(target ?? this.ownTarget, read.attributes);
+      const permission = user?.role?.permission;
+      const { may } = this.#rights(permission, "delete");
+      const read = this.#rights(permission, "read");
+      if (may) restrict(target ?? this.ownTarget, read.attributes, permission);
       return may;
     }
 
@@ -560,7 +570,7 @@ export function makeTable(number: number, info: TableInfo): any {
     });
   }
   Object.defineProperty(Table, "name", { value: info.table });
-  addDerived(Table, number);
+  const relationships = addDerived(Table, number);
   markHostStatics(Table);
   return Table;
 }

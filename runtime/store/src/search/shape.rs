@@ -17,7 +17,7 @@ use super::relation::Relation;
 use crate::Table;
 
 /// How deep relationships that are shown without being asked for lead on.
-const ENUMERABLE_DEPTH: usize = 3;
+pub(crate) const ENUMERABLE_DEPTH: usize = 3;
 
 /// How one table's records are shown.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use kora_resource::query::{Explain, Select, from_value};
 use kora_resource::schema::{Attribute, TableSchema};
 use kora_resource::{
-    Access, Attributes, Call, Connect, Error, ErrorKind, Id, Map, Message, Outgoing, Reply,
+    Access, Attributes, Call, Connect, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply,
     ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
@@ -76,20 +76,19 @@ impl Table {
         let schema = Table::schema(self);
         let readable = caller.readable()?;
         let mut query = target.query(Some(&schema))?;
-        readable.restrict(&mut query, &schema.primary_key)?;
+        if let Some(property) = &target.property {
+            query.select = Some(Select::Single(property.clone()));
+        }
+        caller.restrict(&mut query)?;
         if target.is_collection || target.id.is_none() && target.query.is_some() {
             return self.found(query);
         }
         let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema, &readable))) };
-        if let Some(property) = &target.property {
-            readable.require(property)?;
-        }
         let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
         let version = Some(record.version());
         let selected = match (&target.property, &query.select) {
-            (Some(property), _) => {
-                let select = Select::Single(property.clone());
-                self.show(&record, Some(&select))?.filter(|value| !value.is_null())
+            (Some(_), select) => {
+                self.show(&record, select.as_ref())?.filter(|value| !value.is_null())
             }
             (None, Some(select)) => self.show(&record, Some(select))?,
             (None, None) if self.shows_derived() => self.show(&record, None)?,
