@@ -209,6 +209,7 @@ impl Application {
                 protocols: Protocols::default(),
                 // It looks at the request for its cookies, as guests do.
                 served: Served::ByGuest,
+                claim: Claim::Ordinary,
             });
         }
         let directory = self.directory.clone();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, User, Value, Verb};
+use kora_resource::{Call, Target, User, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 

@@ -44,7 +44,7 @@ async fn a_table_tells_of_itself() {
                 "historyOfRecord",
                 json!([["put", "Ann", "number", "number"], ["put", "Anna", "number", "number"]]),
             ),
-            ("unavailable", json!([501, 501, 501])),
+            ("unavailable", json!([501, 501, 400])),
             ("attributes", json!([["extra", "loose"], true, 400, 400, 400, false, 400])),
             ("ttl", json!([3_600_000, 400])),
             ("ttlHolds", json!("put")),
