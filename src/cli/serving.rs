@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use kora::config::{
-    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, Durability, LocalClients,
+    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, DEFAULT_SCAN_LIMIT, Durability, LocalClients,
     default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
@@ -40,6 +40,9 @@ pub(super) struct Serving {
     /// From how many bytes on responses are compressed; 0 for never
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_COMPRESSION_THRESHOLD.get())]
     compression_threshold: usize,
+    /// How many records and index entries one query may look at before it is refused
+    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_SCAN_LIMIT)]
+    scan_limit: usize,
     /// Whether clients on this machine are super users without a login [default: true for `dev` and
     /// when listening on loopback only]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -69,6 +72,7 @@ impl Serving {
             data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
             workers: self.threads.unwrap_or_else(default_workers),
             durability: self.durability,
+            scan_limit: self.scan_limit,
             compress_from: NonZeroUsize::new(self.compression_threshold),
             reloading,
             local_clients: self.authorize_local.map(|authorize| match authorize {

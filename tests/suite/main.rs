@@ -14,6 +14,7 @@ mod content;
 mod data_loader;
 mod durability;
 mod guides;
+mod model;
 mod negotiation;
 mod node;
 mod npm;

@@ -18,7 +18,7 @@ async fn call(
 async fn value(table: &Arc<Table>, url: &str) -> Option<Value> {
     let reply = call(table, Verb::Get, url, None).await.expect(url);
     match reply.body {
-        ReplyBody::Absent | ReplyBody::Stream { .. } => None,
+        ReplyBody::Absent => None,
         ReplyBody::Value(value) => Some(value),
         ReplyBody::Record(record) => {
             assert_eq!(reply.version, Some(record.version()));
