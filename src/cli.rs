@@ -4,6 +4,8 @@
 //! stdout; the log goes to stderr.
 
 mod log;
+mod log_line;
+mod overrides;
 mod new;
 mod serving;
 
@@ -18,7 +20,8 @@ use clap::{Parser, Subcommand};
 Examples:
   kora new dogs && kora dev dogs     make an application and serve it, reloading on every save
   kora run apps --port 8080          serve all applications below the folder apps
-  kora run . --data /var/lib/dogs    keep the data elsewhere")]
+  kora run . --data /var/lib/dogs    keep the data elsewhere
+  kora run . --HTTP_PORT=8080        any setting of Harper's, as a flag or a variable")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -38,12 +41,16 @@ enum Command {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    log::start(arguments.log.as_deref());
+    let (arguments, settings) = overrides::split(std::env::args_os());
+    let arguments = Arguments::parse_from(arguments);
+    let log = arguments.log.as_deref();
     let result = match arguments.command {
-        Command::Run(serving) => serving.serve(kora::Reloading::Off),
-        Command::Dev(serving) => serving.serve(kora::Reloading::OnChange),
-        Command::New(new) => new.write(),
+        Command::Run(serving) => serving.serve(kora::Reloading::Off, &settings, log),
+        Command::Dev(serving) => serving.serve(kora::Reloading::OnChange, &settings, log),
+        Command::New(new) => {
+            log::start(log, None, None);
+            new.write()
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

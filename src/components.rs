@@ -8,7 +8,9 @@
 
 mod application;
 mod discovery;
+mod entries;
 mod failed_resource;
+mod packages;
 pub mod registry;
 pub mod watch;
 
@@ -23,6 +25,8 @@ use arc_swap::ArcSwap;
 use kora_store::Store;
 
 use crate::config::component::RestOptions;
+use crate::config::root::RootConfig;
+use crate::http::chain::Chain;
 use application::Application;
 pub use application::{LoadFailure, StaticMount};
 use registry::Registry;
@@ -38,6 +42,8 @@ pub struct Snapshot {
     static_names: HashSet<String>,
     /// What any application says about REST; `None` while none turns it on.
     pub rest: Option<RestOptions>,
+    /// The middleware of all applications; `None` while there is none.
+    pub chain: Option<Arc<Chain>>,
 }
 
 impl Snapshot {
@@ -49,7 +55,10 @@ impl Snapshot {
 
     fn of(applications: &[Arc<Application>]) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        for application in applications {
+        let mut middleware = Vec::new();
+        let parts = applications.iter().flat_map(|application| application.with_nested());
+        for application in parts {
+            middleware.extend(application.middleware().cloned());
             for registration in &application.registrations {
                 snapshot.registry.insert(registration.clone());
             }
@@ -63,6 +72,9 @@ impl Snapshot {
                 merged.web_socket &= rest.web_socket;
             }
         }
+        if !middleware.is_empty() {
+            snapshot.chain = Some(Arc::new(Chain::new(&middleware)));
+        }
         snapshot
     }
 }
@@ -72,6 +84,12 @@ impl Snapshot {
 pub struct Settings {
     /// One application, or a folder of them.
     pub directory: PathBuf,
+    /// A folder of applications that come before those of `directory`.
+    pub components_root: Option<PathBuf>,
+    /// The configuration of the host as a whole.
+    pub root: Arc<RootConfig>,
+    /// The least level that components log, unless they say otherwise.
+    pub log_level: Option<String>,
     /// Where the databases live; never served and never watched.
     pub data: PathBuf,
     /// JavaScript workers of each application.
@@ -109,10 +127,10 @@ impl Components {
     ) -> io::Result<(Arc<Components>, Vec<LoadFailure>)> {
         let mut loaded = Vec::new();
         let mut failures = Vec::new();
-        for found in discovery::discover(&settings.directory)? {
+        for found in discovery::discover_all(&settings)? {
             let application = Application::load(&found, &settings, &store).await;
-            application.report_warnings();
-            failures.extend(application.failures.iter().cloned());
+            application.report_warnings(None);
+            failures.extend(application.all_failures());
             loaded.push(Arc::new(application));
         }
         let components = Components {
@@ -140,28 +158,30 @@ impl Components {
     /// Loads again whatever `changed` belongs to, and swaps it in.
     pub async fn reload(&self, changed: &[PathBuf]) -> io::Result<Reload> {
         let mut loaded = self.loaded.lock().await;
-        let found = discovery::discover(&self.settings.directory)?;
+        let found = discovery::discover_all(&self.settings)?;
         let mut next = Vec::with_capacity(found.len());
         let mut failures = Vec::new();
         let mut anything_loaded = found.len() != loaded.len();
         for found in &found {
             let old = loaded.iter().find(|old| old.directory == found.directory);
             if let Some(old) = old
-                && !changed.iter().any(|path| old.depends_on(path))
+                && (!changed.iter().any(|path| old.depends_on(path))
+                    || old.absorbs(&of_application(changed, old)).await)
             {
                 next.push(old.clone());
                 continue;
             }
             anything_loaded = true;
             let new = Application::load(found, &self.settings, &self.store).await;
-            failures.extend(new.failures.iter().cloned());
+            let failed = new.all_failures();
+            failures.extend(failed.iter().cloned());
             match old {
-                Some(old) if !new.failures.is_empty() && old.failures.is_empty() => {
+                Some(old) if !failed.is_empty() && old.all_failures().is_empty() => {
                     new.shutdown();
                     next.push(old.clone());
                 }
                 _ => {
-                    new.report_warnings();
+                    new.report_warnings(old.map(|old| &**old));
                     next.push(Arc::new(new));
                 }
             }
@@ -186,4 +206,9 @@ impl Components {
             application.shutdown();
         }
     }
+}
+
+/// The changed paths that an application must load again for, or leave to its plugins.
+fn of_application(changed: &[PathBuf], application: &Application) -> Vec<PathBuf> {
+    changed.iter().filter(|path| application.depends_on(path)).cloned().collect()
 }

@@ -6,13 +6,17 @@
 
 pub mod component;
 pub mod file_set;
-mod yaml;
+pub mod files_option;
+pub mod root;
+pub(crate) mod yaml;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use kora_store::Durability;
+
+use root::{CorsSettings, RootConfig};
 
 /// The port that Harper's REST interface answers on, and ours.
 pub const DEFAULT_PORT: u16 = 9926;
@@ -54,6 +58,16 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// A folder of applications that are served besides, before `directory`.
+    pub components_root: Option<PathBuf>,
+    /// Pages of which other origins may ask.
+    pub cors: Option<CorsSettings>,
+    /// The least level that components log; what the root configuration says without it.
+    pub log_level: Option<String>,
+    /// Whether local requests act as a super user: what the configuration says, if it does.
+    pub authorize_local: Option<bool>,
+    /// The configuration of the host as a whole, as code reads it.
+    pub root: RootConfig,
 }
 
 impl Config {
@@ -70,6 +84,11 @@ impl Config {
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            components_root: None,
+            cors: None,
+            log_level: None,
+            authorize_local: None,
+            root: RootConfig::default(),
         }
     }
 }

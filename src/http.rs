@@ -4,10 +4,13 @@
 //! connection's task, without a task, a lock or a tracing span of its own.
 
 pub(crate) mod body;
+pub mod chain;
+pub(crate) mod cors;
 pub(crate) mod listener;
 pub(crate) mod negotiation;
 pub(crate) mod peer;
 pub(crate) mod problem;
+pub(crate) mod request_body;
 pub(crate) mod rest;
 pub(crate) mod router;
 pub(crate) mod static_files;

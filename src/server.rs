@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, LoadFailure, Settings};
 use crate::config::{Config, Reloading};
+use crate::http::cors::Cors;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
@@ -63,7 +64,19 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let store = open_store(&config).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
-    let settings = Settings { directory, data, workers: config.workers, grace: config.grace };
+    let components_root = match &config.components_root {
+        Some(folder) => Some(existing_folder(folder)?),
+        None => None,
+    };
+    let settings = Settings {
+        directory,
+        components_root,
+        data,
+        workers: config.workers,
+        grace: config.grace,
+        log_level: config.log_level.clone().or_else(|| config.root.log_level()),
+        root: Arc::new(config.root.clone()),
+    };
     let (components, failures) = Components::load(settings, store.clone())
         .await
         .map_err(|source| ServeError::Discovery { folder: config.directory.clone(), source })?;
@@ -75,7 +88,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
-    let router = Router::new(components.clone(), config.body_limit, drain.drain());
+    let router = Router::new(components.clone(), config.body_limit, config.cors.clone().map(Cors::new), drain.drain());
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use kora::config::root::{Overrides, RootConfig, is_root_directory};
 use kora::config::{DEFAULT_PORT, Durability, default_data_directory, default_workers};
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,12 +17,12 @@ pub(super) struct Serving {
     /// An application (a folder with config.yaml, schema.graphql or resources) or a folder of them
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// The address to listen on; 0.0.0.0 for all networks
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// The port to listen on; 0 for any that is free
-    #[arg(long, default_value_t = DEFAULT_PORT)]
-    port: u16,
+    /// The address to listen on; 0.0.0.0 for all networks [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// The port to listen on; 0 for any that is free [default: 9926]
+    #[arg(long)]
+    port: Option<u16>,
     /// Where the data lives [default: the folder .kora in DIR]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -36,11 +37,17 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Serves until SIGTERM or SIGINT.
-    pub(super) fn serve(self, reloading: Reloading) -> anyhow::Result<()> {
+    pub(super) fn serve(
+        self,
+        reloading: Reloading,
+        flags: &[(String, String)],
+        log: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let config = self.config(reloading, flags, log)?;
+        super::log::start(log, config.root.log_level().as_deref(), config.root.log_file().as_deref());
         // Before any other thread: the engine wants to be set up by the first.
         kora_js::initialize();
         allow_many_sockets();
-        let config = self.config(reloading);
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("kora-io")
@@ -49,16 +56,58 @@ impl Serving {
             .block_on(serve_until_signal(config))
     }
 
-    fn config(self, reloading: Reloading) -> Config {
-        Config {
-            host: self.host,
-            port: self.port,
-            data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
-            workers: self.threads.unwrap_or_else(default_workers),
+    /// Flags stand above the root configuration, except for what `HARPER_SET_CONFIG` forces.
+    fn config(
+        self,
+        reloading: Reloading,
+        flags: &[(String, String)],
+        log: Option<&str>,
+    ) -> anyhow::Result<Config> {
+        let mut flags = flags.to_vec();
+        if let Some(port) = self.port {
+            flags.insert(0, ("HTTP_PORT".to_owned(), port.to_string()));
+        }
+        if let Some(threads) = self.threads {
+            flags.insert(0, ("THREADS_COUNT".to_owned(), threads.to_string()));
+        }
+        let overrides = Overrides::new(&flags);
+        let root_directory = overrides
+            .get("ROOTPATH")
+            .map(PathBuf::from)
+            .or_else(|| is_root_directory(&self.dir).then(|| self.dir.clone()));
+        let root = RootConfig::read(root_directory.as_deref(), &overrides)?;
+        let below_root = |path: PathBuf| match &root_directory {
+            Some(root) => root.join(path),
+            None => path,
+        };
+        let components_root = root.components_root().map(below_root);
+        let is_root = root_directory.as_ref() == Some(&self.dir);
+        let (directory, components_root) = match (is_root, components_root) {
+            (true, Some(components)) => (components, None),
+            (true, None) => (self.dir.join("components"), None),
+            (false, components) => {
+                let default = root_directory.as_ref().map(|root| root.join("components"));
+                (self.dir.clone(), components.or(default).filter(|folder| folder.is_dir()))
+            }
+        };
+        let (host, port) = root.http_address()?;
+        let data = self.data.or_else(|| root.storage_path().map(below_root)).unwrap_or_else(|| {
+            default_data_directory(root_directory.as_deref().unwrap_or(&self.dir))
+        });
+        Ok(Config {
+            host: self.host.or(host).unwrap_or_else(|| "127.0.0.1".to_owned()),
+            port: port.unwrap_or(DEFAULT_PORT),
+            data,
+            workers: root.threads().unwrap_or_else(default_workers),
             durability: self.durability,
             reloading,
-            ..Config::new(self.dir)
-        }
+            components_root,
+            cors: root.cors(),
+            authorize_local: root.authorize_local(),
+            log_level: super::log::level_of(log),
+            root,
+            ..Config::new(directory)
+        })
     }
 }
 

@@ -7,19 +7,22 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kora_resource::Resource;
+use kora_resource::middleware::Middleware;
 use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
 use kora_store::{Store, StoreError, Table};
 
 use super::Settings;
 use super::discovery::FoundApplication;
+use super::entries::Entries;
 use super::failed_resource::FailedResource;
+use super::packages::{self, Package};
 use super::registry::{Registration, Served};
 use crate::config::component::{
-    ComponentConfig, ConfigError, FILE_NAMES, RestOptions, StaticOptions,
+    ComponentConfig, ConfigError, FILE_NAMES, Order, PackageOptions, RestOptions, StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 
@@ -36,6 +39,9 @@ pub enum LoadFailure {
     Resources(#[from] Arc<kora_js::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
+    /// `place` is file and line of the configuration that names it.
+    #[error("{place}: the plugin {name} did not start: {message}")]
+    Plugin { place: String, name: String, message: String },
 }
 
 /// A folder of static files and where it is mounted.
@@ -82,6 +88,12 @@ pub(super) struct Application {
     pub(super) failures: Vec<LoadFailure>,
     name: String,
     warnings: Vec<String>,
+    packages: Vec<PackageOptions>,
+    log_level: Option<String>,
+    /// The configuration file as its plugins know it.
+    document: Mutex<kora_resource::Value>,
+    /// Applications in packages that the configuration names.
+    nested: Vec<Application>,
     schemas: Option<FileSet>,
     resources: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
@@ -94,6 +106,16 @@ impl Application {
         settings: &Settings,
         store: &Arc<Store>,
     ) -> Application {
+        Application::load_at(found, settings, store, 0).await
+    }
+
+    /// `depth` counts the packages that name each other down to this application.
+    async fn load_at(
+        found: &FoundApplication,
+        settings: &Settings,
+        store: &Arc<Store>,
+        depth: usize,
+    ) -> Application {
         let mut application = Application {
             directory: found.directory.clone(),
             name: found.name.clone(),
@@ -102,6 +124,10 @@ impl Application {
             rest: None,
             failures: Vec::new(),
             warnings: Vec::new(),
+            packages: Vec::new(),
+            log_level: None,
+            document: Mutex::default(),
+            nested: Vec::new(),
             schemas: None,
             resources: None,
             guest: None,
@@ -114,7 +140,8 @@ impl Application {
             }
         }
         application.load_schemas(store).await;
-        application.load_resources(settings, store).await;
+        let plugins = application.load_packages(settings, store, depth).await;
+        application.load_code(plugins, settings, store).await;
         application
     }
 
@@ -133,29 +160,113 @@ impl Application {
     }
 
     /// Logs what the configuration asked for in vain.
-    pub(super) fn report_warnings(&self) {
-        for warning in &self.warnings {
+    /// What the version before, if there is one, has said already is not said again.
+    pub(super) fn report_warnings(&self, before: Option<&Application>) {
+        let is_new = |warning: &&String| before.is_none_or(|old| !old.warnings.contains(warning));
+        for warning in self.warnings.iter().filter(is_new) {
             tracing::warn!("{warning}");
         }
+        for nested in &self.nested {
+            nested.report_warnings(None);
+        }
+    }
+
+    /// This application and those in its packages.
+    pub(super) fn with_nested(&self) -> Vec<&Application> {
+        let mut all = vec![self];
+        all.extend(self.nested.iter().flat_map(Application::with_nested));
+        all
+    }
+
+    /// What of this application and those in its packages did not load.
+    pub(super) fn all_failures(&self) -> Vec<LoadFailure> {
+        self.with_nested().iter().flat_map(|part| part.failures.iter().cloned()).collect()
+    }
+
+    /// The listeners that stand before all requests.
+    pub(super) fn middleware(&self) -> Option<&Arc<dyn Middleware>> {
+        self.guest.as_ref()?.middleware()
+    }
+
+    /// Leaves a change to the plugins: true if they have handled all of it, and nothing has to be
+    /// loaded again.
+    pub(super) async fn absorbs(&self, changed: &[PathBuf]) -> bool {
+        let Some(guest) = &self.guest else { return false };
+        if self.packages.is_empty() {
+            return false;
+        }
+        let mut others = Vec::new();
+        let mut document = None;
+        for path in changed {
+            let Some(relative) = relative_path(&self.directory, path) else { continue };
+            if !FILE_NAMES.contains(&relative.as_str()) {
+                if self.is_own_code(&relative) {
+                    return false;
+                }
+                others.push(path.clone());
+                continue;
+            }
+            match ComponentConfig::read(&self.directory, &self.name) {
+                Ok(config) => document = Some(config.document),
+                Err(_) => return false,
+            }
+        }
+        if let Some(document) = &document {
+            let known = self.document.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.differs_in_plugins_only(&known, document) {
+                return false;
+            }
+        }
+        let handled = guest.changed(&others, document.clone()).await;
+        if let (true, Some(document)) = (handled, document) {
+            *self.document.lock().unwrap_or_else(PoisonError::into_inner) = document;
+        }
+        handled
+    }
+
+    /// Whether the host itself or the component's modules come from this file.
+    fn is_own_code(&self, relative: &str) -> bool {
+        let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(relative));
+        takes(&self.schemas) || takes(&self.resources)
+    }
+
+    fn differs_in_plugins_only(
+        &self,
+        before: &kora_resource::Value,
+        after: &kora_resource::Value,
+    ) -> bool {
+        let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else {
+            return false;
+        };
+        let is_plugin = |key: &str| self.packages.iter().any(|package| package.key == key);
+        let keys = before.keys().chain(after.keys());
+        keys.filter(|key| !is_plugin(key)).all(|key| before.get(key) == after.get(key))
     }
 
     /// Lets what this version began come to its end, for at most `grace`.
     pub(super) fn retire(&self, grace: Duration) {
-        if let Some(guest) = &self.guest {
-            guest.clone().retire(grace);
+        for part in self.with_nested() {
+            if let Some(guest) = &part.guest {
+                guest.clone().retire(grace);
+            }
         }
     }
 
     /// Stops this version's guest code now.
     pub(super) fn shutdown(&self) {
-        if let Some(guest) = &self.guest {
-            guest.shutdown();
+        for part in self.with_nested() {
+            if let Some(guest) = &part.guest {
+                guest.shutdown();
+            }
         }
     }
 
     fn configure(&mut self, config: ComponentConfig, data: &Path) {
         self.rest = config.rest;
         self.warnings = config.warnings;
+        self.packages = config.packages;
+        self.log_level = config.log_level;
+        self.document = Mutex::new(config.document);
         self.schemas = config.schemas;
         self.resources = config.resources;
         let directory = self.directory.clone();
@@ -177,21 +288,102 @@ impl Application {
         }
     }
 
-    async fn load_resources(&mut self, settings: &Settings, store: &Arc<Store>) {
-        let Some(files) = self.resources.clone() else { return };
-        let mount = files.mount().to_owned();
-        let directory = self.directory.clone();
-        let listed = match run_blocking(move || files.list(&directory)).await {
-            Ok(listed) => listed,
-            Err(source) => {
-                let application = self.name.clone();
-                self.fail(&mount, LoadFailure::Files { application, source: Arc::new(source) });
-                return;
+    /// Finds the packages that the configuration names: applications are loaded, code is left for
+    /// [`Application::load_code`]. One that is not installed is skipped with a warning.
+    async fn load_packages(
+        &mut self,
+        settings: &Settings,
+        store: &Arc<Store>,
+        depth: usize,
+    ) -> Vec<(PackageOptions, PathBuf)> {
+        /// Deeper than this, packages name each other in a circle.
+        const DEEPEST: usize = 8;
+        let mut code = Vec::new();
+        for options in self.packages.clone() {
+            let (place, key, package) = (&options.place, &options.key, &options.package);
+            let Some(folder) = packages::find(package, &self.directory, &settings.directory) else {
+                self.warnings.push(format!(
+                    "{place}: the package {package} of `{key}` is not installed; skipped: install it \
+                     into {}",
+                    self.directory.join("node_modules").display()
+                ));
+                continue;
+            };
+            match packages::inspect(&folder) {
+                Ok(Package::Code(module)) => code.push((options, module)),
+                Ok(Package::Application(directory)) if depth < DEEPEST => {
+                    let found = FoundApplication { name: key.clone(), directory };
+                    let nested = Application::load_at(&found, settings, store, depth + 1);
+                    self.nested.push(Box::pin(nested).await);
+                }
+                Ok(Package::Application(_)) => {
+                    let message = "its packages name each other in a circle".to_owned();
+                    self.fail_plugin(&options, message);
+                }
+                Err(message) => self.fail_plugin(&options, message),
+            }
+        }
+        code
+    }
+
+    fn fail_plugin(&mut self, options: &PackageOptions, message: String) {
+        let (place, name) = (options.place.clone(), options.key.clone());
+        self.fail(&options.url_path, LoadFailure::Plugin { place, name, message });
+    }
+
+    /// Loads modules and plugins into one generation.
+    async fn load_code(
+        &mut self,
+        plugins: Vec<(PackageOptions, PathBuf)>,
+        settings: &Settings,
+        store: &Arc<Store>,
+    ) {
+        let (listed, mount) = match self.resources.clone() {
+            None => (Vec::new(), String::new()),
+            Some(files) => {
+                let mount = files.mount().to_owned();
+                let directory = self.directory.clone();
+                match run_blocking(move || files.list(&directory)).await {
+                    Ok(listed) => (listed, mount),
+                    Err(source) => {
+                        let application = self.name.clone();
+                        let source = Arc::new(source);
+                        self.fail(&mount, LoadFailure::Files { application, source });
+                        return;
+                    }
+                }
             }
         };
-        if listed.is_empty() {
+        if listed.is_empty() && plugins.is_empty() {
             return;
         }
+        let started = plugins.iter().map(|(options, module)| kora_js::Plugin {
+            name: options.key.clone(),
+            module: module.clone(),
+            options: options.options.clone(),
+            position: match options.order {
+                Order::BeforeResources => 0,
+                Order::AfterResources => listed.len(),
+            },
+            timeout: options.timeout.map(Duration::from_millis),
+            url_path: options.url_path.clone(),
+        });
+        let started: Vec<kora_js::Plugin> = started.collect();
+        let exported = self.registrations.iter().filter_map(|registration| {
+            let (database, table) = registration.table.clone()?;
+            Some((registration.path.clone(), database, table))
+        });
+        let host = kora_js::HostSettings {
+            config: settings.root.document(),
+            component_config: self
+                .document
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            hostname: settings.root.hostname(),
+            log_level: self.log_level.clone().or_else(|| settings.log_level.clone()),
+            exported_tables: exported.collect(),
+        };
         let application = kora_js::Application {
             name: self.name.clone(),
             directory: self.directory.clone(),
@@ -203,6 +395,12 @@ impl Application {
                 })
                 .collect(),
             workers: settings.workers,
+            plugins: started,
+            files: Some(Arc::new(Entries {
+                name: self.name.clone(),
+                directory: self.directory.clone(),
+            })),
+            settings: host,
         };
         match kora_js::load(application, store.clone()).await {
             Ok(guest) => {
@@ -213,6 +411,13 @@ impl Application {
                     protocols: Protocols::default(),
                     served: Served::ByGuest,
                 }));
+                for failure in guest.plugin_failures() {
+                    if let Some((options, _)) =
+                        plugins.iter().find(|(options, _)| options.key == failure.name)
+                    {
+                        self.fail_plugin(options, failure.message.clone());
+                    }
+                }
                 self.guest = Some(guest);
             }
             Err(error) => self.fail(&mount, Arc::new(error).into()),

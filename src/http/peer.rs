@@ -10,6 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Version, header};
 use kora_resource::{Context, RequestInfo, User};
 
+use super::chain::Passed;
 use crate::components::registry::Served;
 
 static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
@@ -29,23 +30,38 @@ impl Peer {
         let address = address.ip().to_canonical();
         let user = address.is_loopback().then(|| LOCAL_SUPER_USER.clone());
         let plain_context =
-            Arc::new(Context { user: user.clone(), request: None, authorize: true });
+            Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
         Peer { address, user, plain_context }
+    }
+
+    /// Who the client is.
+    pub(crate) fn user(&self) -> Option<&Arc<User>> {
+        self.user.as_ref()
     }
 
     /// The context of one request. The copy of the request is made only for guests.
     pub(crate) fn context(&self, served: Served, request: &Parts) -> Arc<Context> {
-        match served {
-            Served::Natively => self.plain_context.clone(),
-            Served::ByGuest => Arc::new(Context {
-                user: self.user.clone(),
-                request: Some(Arc::new(self.request_info(request))),
+        let passed = request.extensions.get::<Passed>();
+        let context = || match passed {
+            Some(Passed { user, origins }) => Context {
+                user: user.clone(),
+                origins: origins.clone(),
                 authorize: true,
+                ..Context::default()
+            },
+            None => Context { user: self.user.clone(), authorize: true, ..Context::default() },
+        };
+        match served {
+            Served::Natively if passed.is_none() => self.plain_context.clone(),
+            Served::Natively => Arc::new(context()),
+            Served::ByGuest => Arc::new(Context {
+                request: Some(Arc::new(self.request_info(request))),
+                ..context()
             }),
         }
     }
 
-    fn request_info(&self, request: &Parts) -> RequestInfo {
+    pub(crate) fn request_info(&self, request: &Parts) -> RequestInfo {
         let host = request
             .headers
             .get(header::HOST)

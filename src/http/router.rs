@@ -8,7 +8,10 @@ use hyper::{Method, Request, StatusCode};
 use kora_resource::Protocol;
 
 use super::Response;
+use super::chain::{self, HandlerPath, Passed};
+use super::cors::Cors;
 use super::peer::Peer;
+use super::request_body::RequestBody;
 use super::{negotiation, problem, rest, static_files};
 use crate::components::Components;
 use crate::realtime::drain::Drain;
@@ -19,15 +22,44 @@ pub(crate) struct Router {
     components: Arc<Components>,
     /// The largest request body, in bytes.
     body_limit: usize,
+    /// `None` where pages of other origins may not ask.
+    cors: Option<Cors>,
     drain: Drain,
 }
 
 impl Router {
-    pub(crate) fn new(components: Arc<Components>, body_limit: usize, drain: Drain) -> Router {
-        Router { components, body_limit, drain }
+    pub(crate) fn new(
+        components: Arc<Components>,
+        body_limit: usize,
+        cors: Option<Cors>,
+        drain: Drain,
+    ) -> Router {
+        Router { components, body_limit, cors, drain }
     }
 
+    /// Answers one request: through the components' middleware, if they have any.
     pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response {
+        let Some(cors) = &self.cors else { return self.enter(request, peer).await };
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        if let Some(response) = cors.preflight(&request) {
+            return response;
+        }
+        let mut response = self.enter(request, peer).await;
+        cors.allow(origin.as_ref(), response.headers_mut());
+        response
+    }
+
+    async fn enter(&self, request: Request<Incoming>, peer: &Peer) -> Response {
+        let request = request.map(RequestBody::Incoming);
+        let chain = self.components.snapshot().chain.clone();
+        match chain {
+            None => self.route(request, peer).await,
+            Some(chain) => chain::pass(self, &chain, 0, request, peer).await,
+        }
+    }
+
+    /// Answers one request that has passed all middleware.
+    pub(super) async fn route(&self, request: Request<RequestBody>, peer: &Peer) -> Response {
         let url = request.uri().path_and_query().map_or("/", |url| url.as_str());
         let snapshot = self.components.snapshot();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -64,6 +96,7 @@ impl Router {
         let Some((registration, remainder_start, last_modified)) = found else {
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
+        let passed = request.extensions().get::<Passed>().is_some();
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
@@ -71,10 +104,14 @@ impl Router {
             body_limit: self.body_limit,
             peer,
         };
-        if is_event_stream {
+        let mut response = if is_event_stream {
             sse::respond(&exchange, request, &self.drain).await
         } else {
             rest::respond(&exchange, request).await
+        };
+        if passed {
+            response.extensions_mut().insert(HandlerPath(registration.path.clone()));
         }
+        response
     }
 }

@@ -5,20 +5,28 @@
 //! period passes, and its threads drop their isolates.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use kora_resource::{Error, Resource, Result};
+use kora_resource::middleware::Middleware;
+use kora_resource::{Error, Resource, Result, Value};
 use kora_store::Store;
+use tokio::sync::oneshot;
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
+use crate::isolate::plugins::Change;
+use crate::middleware::{CallOrigin, GuestMiddleware};
+use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
+/// Numbers the generations of this process.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// A component's code, as it lies on disk.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Application {
     /// The component's name, for messages.
     pub name: String,
@@ -28,6 +36,11 @@ pub struct Application {
     pub modules: Vec<ResourceModule>,
     /// How many isolates serve it.
     pub workers: NonZeroUsize,
+    /// The packages that its configuration names, in the order of the file.
+    pub plugins: Vec<Plugin>,
+    /// How plugins find the component's files.
+    pub files: Option<Arc<dyn ComponentFiles>>,
+    pub settings: HostSettings,
 }
 
 /// One file of resource classes.
@@ -43,6 +56,10 @@ pub struct Generation {
     /// Empty once the generation is shut down.
     workers: RwLock<Vec<Worker>>,
     exports: Vec<Exported>,
+    middleware: Option<Arc<dyn Middleware>>,
+    plugin_failures: Vec<PluginFailure>,
+    /// No two generations of a process have the same.
+    number: u64,
     open_sockets: Arc<AtomicUsize>,
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
@@ -70,24 +87,41 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let number = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+    let plugins: Arc<[Plugin]> = application.plugins.into();
+    let settings = Arc::new(application.settings);
+    let directory: Arc<Path> = application.directory.as_path().into();
+    let count = if modules.is_empty() && plugins.is_empty() { 0 } else { application.workers.get() };
     let mut workers = Vec::new();
     let mut exported = Vec::new();
+    let mut listeners = Vec::new();
+    let mut plugin_failures = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
-    for index in 0..if modules.is_empty() { 0 } else { application.workers.get() } {
-        let (worker, exports) = Worker::start(WorkerOptions {
+    for index in 0..count {
+        let (worker, loaded) = Worker::start(WorkerOptions {
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
             tables: tables.clone(),
             index,
+            generation: number,
+            directory: directory.clone(),
+            plugins: plugins.clone(),
+            settings: settings.clone(),
+            files: application.files.clone(),
         })
         .await?;
         workers.push(worker);
         if index == 0 {
-            exported = exports;
+            exported = loaded.exports;
+            listeners = loaded.listeners;
+            plugin_failures = loaded.plugin_failures;
         }
     }
-    Ok(Arc::new_cyclic(|generation| {
+    Ok(Arc::new_cyclic(|generation: &Weak<Generation>| {
+        let middleware = GuestMiddleware::new(generation.clone(), listeners);
+        let middleware: Option<Arc<dyn Middleware>> =
+            if middleware.listeners().is_empty() { None } else { Some(Arc::new(middleware)) };
         let exports = exported
             .into_iter()
             .enumerate()
@@ -110,6 +144,9 @@ pub async fn load(
         Generation {
             workers: RwLock::new(workers),
             exports,
+            middleware,
+            plugin_failures,
+            number,
             open_sockets: Arc::default(),
             next: AtomicUsize::new(0),
         }
@@ -119,6 +156,41 @@ pub async fn load(
 impl Generation {
     pub fn exports(&self) -> &[Exported] {
         &self.exports
+    }
+
+    /// The listeners that the component has registered by `server.http`, if any.
+    pub fn middleware(&self) -> Option<&Arc<dyn Middleware>> {
+        self.middleware.as_ref()
+    }
+
+    /// The plugins that did not start.
+    pub fn plugin_failures(&self) -> &[PluginFailure] {
+        &self.plugin_failures
+    }
+
+    /// Tells the plugins of all workers that files have changed, and what the configuration file says
+    /// now if it did. True if they have handled all of it; otherwise the component wants a reload.
+    pub async fn changed(&self, paths: &[PathBuf], config: Option<Value>) -> bool {
+        let paths: Vec<String> =
+            paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let change = Change { paths, config };
+        let answers: Vec<_> = {
+            let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+            let tell = |worker: &Worker| {
+                let (answer, answered) = oneshot::channel();
+                let in_flight = worker.submit(Job::Change { change: change.clone(), answer });
+                in_flight.ok().map(|in_flight| (in_flight, answered))
+            };
+            workers.iter().map(tell).collect()
+        };
+        let mut handled = !answers.is_empty();
+        for answer in answers {
+            handled &= match answer {
+                Some((_in_flight, answered)) => answered.await.unwrap_or(false),
+                None => false,
+            };
+        }
+        handled
     }
 
     /// Drains the generation in the background: waits until nobody holds one of its exports any more,
@@ -161,6 +233,11 @@ impl Generation {
     /// Gives a job to the worker with the least to do.
     pub(crate) fn submit(&self, job: Job) -> Result<InFlight> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        let before = CallOrigin::find(job.origins(), self.number);
+        if let Some(worker) = before.and_then(|origin| workers.get(origin.worker)) {
+            // Where the request's own object lives.
+            return worker.submit(job);
+        }
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])

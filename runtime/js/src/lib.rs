@@ -9,15 +9,18 @@
 //! *Invariants:* an isolate is made, used and dropped on one thread. No component code runs on a thread
 //! that drives sockets or timers of the server. A reload makes a new generation; it never changes one.
 
+mod bodies;
 mod class;
 mod error;
 mod exports;
 mod extension;
 mod generation;
 mod isolate;
+mod middleware;
 mod modules;
 mod ops;
 mod platform;
+mod plugin;
 mod pull;
 mod socket;
 mod state;
@@ -28,4 +31,5 @@ mod worker;
 
 pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
+pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};
 pub use platform::{ENGINE, initialize};

@@ -3,18 +3,19 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::{HeaderMap, header};
 use kora_resource::value::json;
 use kora_resource::{Error, ErrorKind, Map, Result, Value};
 use percent_encoding::percent_decode;
 
 use crate::http::negotiation::typed;
+use crate::http::request_body::RequestBody;
 
 /// Reads and decodes a body of at most `limit` bytes; `None` if it turns out to be empty.
 pub(super) async fn read(
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
     limit: usize,
 ) -> Result<Option<Value>> {
     let bytes = collect(body, limit).await?;
@@ -30,7 +31,7 @@ pub(super) async fn read(
     decode(content_type, bytes).map(Some)
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
+async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes> {
     let too_large = || {
         let text = format!("Request body too large, maximum size is {limit} bytes");
         Error::new(ErrorKind::TooLarge, text)
@@ -42,10 +43,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Error::invalid(format!("The request's body did not arrive as a whole: {error}"))
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else { continue };
         if first.len() + all.len() + data.len() > limit {
             return Err(too_large());
         }

@@ -125,6 +125,11 @@ export class Context {
     return this.#headers as any;
   }
 
+  /** The request's headers, if code has looked at them. */
+  get touchedHeaders(): Headers | undefined {
+    return this.#headers;
+  }
+
   get responseHeaders(): Headers {
     return this.#responseHeaders ??= new Headers();
   }

@@ -5,6 +5,7 @@ import { Context, runWith, userOf } from "ext:kora/harperdb/context.ts";
 import { missingMethod } from "ext:kora/harperdb/errors.ts";
 import { exportedResource } from "ext:kora/harperdb/exports.ts";
 import { fail, reply } from "ext:kora/harperdb/reply.ts";
+import { takeResumed } from "ext:kora/harperdb/request.ts";
 import { overridesStatic, Resource } from "ext:kora/harperdb/resource.ts";
 import { hostTarget, type Id, type RequestTarget } from "ext:kora/harperdb/target.ts";
 import { isThenable, transactional } from "ext:kora/harperdb/transaction.ts";
@@ -27,8 +28,9 @@ export function call(
   verb: number,
   body: any,
 ): void {
-  const context = new Context(number);
-  context.user = userOf(user);
+  const resumed = takeResumed();
+  const context = resumed ?? new Context(number);
+  if (!resumed) context.user = userOf(user);
   context.authorize = authorize;
   context.data = body;
   try {
@@ -83,8 +85,9 @@ export function connect(
   authorize: boolean,
   incomingNumber: number,
 ): void {
-  const context = new Context(number);
-  context.user = userOf(user);
+  const resumed = takeResumed();
+  const context = resumed ?? new Context(number);
+  if (!resumed) context.user = userOf(user);
   context.authorize = authorize;
   context.isWebSocket = incomingNumber >= 0;
   context.onClose = [];

@@ -32,6 +32,16 @@ export function register(path: string, resource: any): void {
   else exported.push({ path, resource });
 }
 
+export function unregister(path: string): boolean {
+  const at = exported.findIndex((entry) => entry.path === path);
+  if (at >= 0) exported.splice(at, 1);
+  return at >= 0;
+}
+
+export function exportedPaths(): string[] {
+  return exported.map(({ path }) => path);
+}
+
 export function registered(path: string): any {
   return exported.find((entry) => entry.path === path)?.resource;
 }

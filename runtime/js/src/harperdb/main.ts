@@ -1,13 +1,23 @@
 // The live host module and the globals (harper-resources.md section 1), and what Rust takes from here.
 import "ext:kora/web/globals.js";
-import { op_kora_host, op_kora_tables } from "ext:core/ops";
+import { op_kora_host, op_kora_settings, op_kora_tables } from "ext:core/ops";
+import { contentTypes } from "ext:kora/harperdb/content_types.ts";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
-import { finishExports, register, registered, walkExports } from "ext:kora/harperdb/exports.ts";
-import { logger } from "ext:kora/harperdb/logger.ts";
+import { finishExports, walkExports } from "ext:kora/harperdb/exports.ts";
+import { logger, setLogLevel } from "ext:kora/harperdb/logger.ts";
+import { finishListeners, handleRequest, http } from "ext:kora/harperdb/middleware.ts";
+import {
+  changed,
+  closePlugins,
+  setSurroundings,
+  startPlugin,
+} from "ext:kora/harperdb/plugins.ts";
+import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
+import { addTable, finishResources, resources } from "ext:kora/harperdb/resources.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
 import { transaction } from "ext:kora/harperdb/transaction.ts";
@@ -26,12 +36,12 @@ function ignored(name: string): (...args: unknown[]) => void {
   return () => logger.warn(`${name} is not available in this version of Kora and was ignored`);
 }
 
-/** Paths of this component, by which `server.resources` is a registry. */
-const resources = {
-  set: (path: string, resource: unknown) => register(path.replace(/^\//, ""), resource),
-  get: (path: string) => registered(path.replace(/^\//, "")),
-  has: (path: string) => registered(path.replace(/^\//, "")) !== undefined,
-};
+/** Tells the host what the loaded component has registered. */
+function finish(): void {
+  finishExports();
+  finishListeners();
+  finishResources();
+}
 
 const EXPORTS = [
   "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
@@ -52,11 +62,15 @@ const GLOBALS = [
 /** Makes the module's values and the globals; gives the source of the module that exports them. */
 function start(): string {
   const host = op_kora_host();
+  const settings = op_kora_settings();
+  setLogLevel(settings.logLevel);
   const databases: Record<string, Record<string, unknown>> = { [DEFAULT_DATABASE]: {} };
   op_kora_tables().forEach((info: TableInfo, number: number) => {
     (databases[info.database] ??= {})[info.table] = makeTable(number, info);
   });
-  const contentTypes = new Map();
+  for (const [path, database, table] of settings.exportedTables) {
+    addTable(path, databases[database]?.[table]);
+  }
   const module: Record<string, unknown> = {
     Resource,
     databases,
@@ -73,26 +87,35 @@ function start(): string {
     authenticateUser: unavailable("authenticateUser"),
     createBlob: unavailable("createBlob"),
     operation: unavailable("operation"),
-    config: {},
+    config: settings.config ?? {},
     threads: [],
     server: {
       resources,
       contentTypes,
       workerIndex: host.workerIndex,
-      hostname: host.hostname,
-      config: {},
+      hostname: settings.hostname ?? host.hostname,
+      config: settings.config ?? {},
       nodes: [],
-      http: ignored("server.http"),
+      shards: new Map(),
+      http,
       request: ignored("server.request"),
       ws: ignored("server.ws"),
       upgrade: ignored("server.upgrade"),
-      socket: ignored("server.socket"),
+      socket: unavailable("server.socket"),
       recordAnalytics: () => {},
       getUser: unavailable("server.getUser"),
       authenticateUser: unavailable("server.authenticateUser"),
       operation: unavailable("server.operation"),
     },
   };
+  const surroundings = {
+    appName: host.application,
+    directory: settings.directory,
+    server: module.server,
+    resources,
+    root: settings.componentConfig,
+  };
+  setSurroundings(surroundings, host.workerIndex === 0);
   for (const name of GLOBALS) {
     Object.defineProperty(globalThis, name, {
       value: module[name],
@@ -115,4 +138,16 @@ function seal(): void {
   for (const name of ["__kora", "Deno", "__bootstrap"]) delete (globalThis as any)[name];
 }
 
-(globalThis as any).__kora = { start, seal, call, connect, walkExports, finishExports };
+(globalThis as any).__kora = {
+  start,
+  seal,
+  call,
+  connect,
+  walkExports,
+  finishExports: finish,
+  handleRequest,
+  resume,
+  startPlugin,
+  changed,
+  closePlugins,
+};

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use deno_core::{OpState, op2, v8};
+use kora_resource::middleware::Step;
 use kora_resource::{Error, ErrorKind, Reply, ReplyBody, Value, VerbSet, Version};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -173,6 +174,7 @@ pub(crate) fn op_kora_fail(
         // A receiver that is gone means that the client has left: there is nobody to tell.
         Answer::Reply(reply) => drop(reply.send(Err(error))),
         Answer::Outgoing { answer, .. } => drop(answer.send(Err(error))),
+        Answer::Steps(steps) => drop(steps.try_send(Step::Answer(Err(error)))),
     }
 }
 

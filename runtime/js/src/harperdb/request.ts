@@ -1,0 +1,220 @@
+// The request of `server.http` listeners (harper-components.md section 4.2): the context of the call
+// that it leads to in this component, and changeable on its way. Its body is read only when asked for.
+import { op_kora_body_chunk } from "ext:core/ops";
+import { Context } from "ext:kora/harperdb/context.ts";
+import { ClientError } from "ext:kora/harperdb/errors.ts";
+import { deserializerOf } from "ext:kora/harperdb/content_types.ts";
+
+/** What `data` collects at most, as for resources (harper-rest.md section 7). */
+const BODY_LIMIT = 10_000_000;
+
+/** The chunks of a body that the host holds. */
+export function hostStream(body: number): ReadableStream {
+  return new ReadableStream({
+    async pull(controller) {
+      const chunk = await op_kora_body_chunk(body);
+      if (chunk === null) controller.close();
+      else controller.enqueue(chunk);
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** Gives a stream the methods by which code of Node reads one. */
+function withNodeMethods(stream: any): any {
+  const handlers: Record<string, ((value?: any) => void)[]> = {};
+  let reading = false;
+  const read = async () => {
+    try {
+      for await (const chunk of stream) handlers.data?.forEach((handler) => handler(chunk));
+      handlers.end?.forEach((handler) => handler());
+      handlers.close?.forEach((handler) => handler());
+    } catch (error) {
+      handlers.error?.forEach((handler) => handler(error));
+    }
+  };
+  stream.on = stream.once = (event: string, handler: (value?: any) => void) => {
+    (handlers[event] ??= []).push(handler);
+    if (event === "data" && !reading) {
+      reading = true;
+      queueMicrotask(read);
+    }
+    return stream;
+  };
+  stream.pipe = (to: any) => {
+    stream.on("data", (chunk: any) => to.write(chunk));
+    stream.on("end", () => to.end());
+    return to;
+  };
+  return stream;
+}
+
+export class RequestContext extends Context {
+  /** The path of the resource that has answered; known after `next`. */
+  handlerPath: string | undefined;
+  #method: string | undefined;
+  #url: string | undefined;
+  #bodyNumber: number;
+  #body: any;
+  #bytes: Promise<Uint8Array> | undefined;
+  #data: Promise<any> | any;
+  #hasData = false;
+
+  constructor(call: number, body: number) {
+    super(call);
+    this.#bodyNumber = body;
+    this.keep();
+    // Contexts of calls hold their data as a plain property; here it is read on demand.
+    Object.defineProperty(this, "data", {
+      configurable: true,
+      enumerable: true,
+      get: () => this.#readData(),
+      set: (data) => {
+        this.#hasData = true;
+        this.#data = data;
+      },
+    });
+  }
+
+  override get method(): string | undefined {
+    return this.#method ?? super.method;
+  }
+
+  override set method(method: string | undefined) {
+    this.#method = method;
+  }
+
+  override get url(): string | undefined {
+    return this.#url ?? super.url;
+  }
+
+  override set url(url: string | undefined) {
+    this.#url = url;
+  }
+
+  override get pathname(): string | undefined {
+    return super.pathname;
+  }
+
+  override set pathname(path: string | undefined) {
+    this.#url = `${path}${this.search}`;
+  }
+
+  /** The body as a stream of bytes. Reading it here takes it from what comes after. */
+  get body(): any {
+    if (this.#body === undefined && this.#bodyNumber >= 0) {
+      this.#body = withNodeMethods(hostStream(this.#bodyNumber));
+    }
+    return this.#body;
+  }
+
+  set body(body: any) {
+    this.#body = body;
+    this.#bytes = undefined;
+    this.#bodyNumber = -1;
+  }
+
+  /** There is no way to send early hints yet; a client loses nothing but time. */
+  sendEarlyHints(_link: string): void {}
+
+  get changedMethod(): string | undefined {
+    return this.#method;
+  }
+
+  get changedUrl(): string | undefined {
+    return this.#url;
+  }
+
+  /** What goes on as the body: the host's own by its number, or what code has made of it. */
+  async outgoingBody(): Promise<{ number: number } | { content: any }> {
+    if (this.#bytes) return { content: await this.#bytes };
+    if (this.#body !== undefined && !this.#body?.locked) return { content: this.#body };
+    return this.#body === undefined ? { number: this.#bodyNumber } : { content: undefined };
+  }
+
+  /** The number of the host's body, which nobody has touched. */
+  get untouchedBody(): number | undefined {
+    return this.#bytes || this.#body !== undefined ? undefined : this.#bodyNumber;
+  }
+
+  #readData(): any {
+    if (!this.#hasData) {
+      this.#hasData = true;
+      this.#data = this.#parse();
+      // Whoever awaits it hears of a failure; nobody else has to.
+      this.#data.catch(() => {});
+    }
+    return this.#data;
+  }
+
+  async #parse(): Promise<any> {
+    this.#bytes ??= this.#collect();
+    const bytes = await this.#bytes;
+    if (bytes.length === 0) return undefined;
+    const contentType = this.headers.get("content-type") ?? "";
+    const mediaType = contentType.split(";", 1)[0].trim().toLowerCase();
+    const deserialize = deserializerOf(mediaType);
+    if (deserialize) return await deserialize(bytes);
+    const text = () => new TextDecoder().decode(bytes);
+    if (mediaType === "application/json" || (mediaType === "" && bytes[0] === 0x7b)) {
+      try {
+        return JSON.parse(text());
+      } catch (error) {
+        throw new ClientError(`The body is not JSON: ${(error as Error).message}`);
+      }
+    }
+    if (mediaType === "application/x-www-form-urlencoded") {
+      return Object.fromEntries(new URLSearchParams(text()));
+    }
+    if (mediaType === "text/plain") return text();
+    const data = mediaType.startsWith("text/") ? text() : bytes;
+    return { contentType: contentType || "application/octet-stream", data };
+  }
+
+  async #collect(): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of this.body ?? []) {
+      const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+      length += bytes.length;
+      if (length > BODY_LIMIT) {
+        throw new ClientError(
+          `Request body too large, maximum size is ${BODY_LIMIT} bytes`,
+          413,
+        );
+      }
+      chunks.push(bytes);
+    }
+    const all = new Uint8Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      all.set(chunk, at);
+      at += chunk.length;
+    }
+    return all;
+  }
+}
+
+/** The request of the call that is about to be entered, where this worker's listeners have seen it. */
+let resumed: RequestContext | undefined;
+const underway = new Map<number, RequestContext>();
+
+/** Keeps a request for the calls that it leads to, until it is answered. */
+export function keepRequest(call: number, request: RequestContext): void {
+  underway.set(call, request);
+}
+
+export function forgetRequest(call: number): void {
+  underway.delete(call);
+}
+
+/** Rust: the next call comes out of request `call`. */
+export function resume(call: number): void {
+  resumed = underway.get(call);
+}
+
+/** The context that was resumed, once. */
+export function takeResumed(): RequestContext | undefined {
+  const request = resumed;
+  resumed = undefined;
+  return request;
+}
