@@ -6,12 +6,17 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod applications;
 mod class_reload;
 mod classes;
+mod config;
 mod connect;
 mod durability;
 mod guides;
+mod logging;
+mod middleware;
 mod negotiation;
+mod plugins;
 mod process;
 mod queries;
 mod realtime;

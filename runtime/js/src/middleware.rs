@@ -30,8 +30,8 @@ pub(crate) struct CallOrigin {
     /// The generation's number: numbers are never given twice.
     pub(crate) generation: u64,
     pub(crate) worker: usize,
-    /// The call under which the worker knows the request.
-    pub(crate) call: usize,
+    /// The number under which the worker's JavaScript knows the object; never given twice there.
+    pub(crate) number: u32,
 }
 
 impl CallOrigin {

@@ -15,6 +15,7 @@ import { logger } from "ext:kora/harperdb/logger.ts";
 import { forgetRequest, keepRequest, RequestContext } from "ext:kora/harperdb/request.ts";
 import {
   bodyNumber,
+  changeable,
   flat,
   HostResponse,
   outgoing,
@@ -97,7 +98,6 @@ export function handleRequest(
   const request = new RequestContext(call, body);
   request.user = userOf(user);
   request.isWebSocket = isWebSocket;
-  keepRequest(call, request);
   const passage = new Passage(call, request, indexes);
   runWith(request, () => passage.run());
 }
@@ -105,6 +105,8 @@ export function handleRequest(
 /** One request on its way through a run of listeners. */
 class Passage {
   #call: number;
+  /** By which calls that come out of it find the request. */
+  #number: number;
   #request: RequestContext;
   #indexes: number[];
   #user: unknown;
@@ -112,6 +114,7 @@ class Passage {
 
   constructor(call: number, request: RequestContext, indexes: number[]) {
     this.#call = call;
+    this.#number = keepRequest(request);
     this.#request = request;
     this.#indexes = indexes;
     this.#user = request.user;
@@ -119,9 +122,11 @@ class Passage {
 
   async run(): Promise<void> {
     const call = this.#call;
+    let isSocket = false;
     try {
       const result = await this.#step(0);
       const { status, headers, body } = await outgoing(result);
+      isSocket = status === 101;
       for (const response of this.#responses) if (response !== result) response.release();
       op_kora_answer(call, status, headers, body);
     } catch (error) {
@@ -129,7 +134,7 @@ class Passage {
       const { status, code, message, stack } = failure(error);
       op_kora_fail(call, status, code, message, stack, -1);
     } finally {
-      forgetRequest(call);
+      forgetRequest(this.#number, isSocket);
       const unread = this.#request.untouchedBody;
       if (unread !== undefined) op_kora_body_drop(unread);
     }
@@ -150,7 +155,7 @@ class Passage {
         request.url = url === inside ? outside : `/${registered.urlPath}${url}`;
       }
       if (given && given !== request) adopt(request, given);
-      return await this.#step(at + 1);
+      return changeable(await this.#step(at + 1));
     };
     return registered.listener(request, next);
   }
@@ -167,6 +172,7 @@ class Passage {
     }
     const view = await op_kora_next(
       this.#call,
+      this.#number,
       {
         method: request.changedMethod ?? null,
         url: request.changedUrl ?? null,

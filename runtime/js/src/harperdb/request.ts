@@ -196,20 +196,28 @@ export class RequestContext extends Context {
 
 /** The request of the call that is about to be entered, where this worker's listeners have seen it. */
 let resumed: RequestContext | undefined;
+/** By numbers that are never given twice: a call that comes late must not find another's request. */
 const underway = new Map<number, RequestContext>();
+let lastNumber = 0;
 
-/** Keeps a request for the calls that it leads to, until it is answered. */
-export function keepRequest(call: number, request: RequestContext): void {
-  underway.set(call, request);
+/** How long a socket that was accepted may take to reach its resource, in milliseconds. */
+const SOCKET_WAIT = 60_000;
+
+/** Keeps a request for the calls that it leads to, until it is answered; gives its number. */
+export function keepRequest(request: RequestContext): number {
+  underway.set(++lastNumber, request);
+  return lastNumber;
 }
 
-export function forgetRequest(call: number): void {
-  underway.delete(call);
+/** The request is answered. The answer to a WebSocket comes before the call that serves it. */
+export function forgetRequest(number: number, isSocket: boolean): void {
+  if (isSocket) setTimeout(() => underway.delete(number), SOCKET_WAIT);
+  else underway.delete(number);
 }
 
-/** Rust: the next call comes out of request `call`. */
-export function resume(call: number): void {
-  resumed = underway.get(call);
+/** Rust: the next call comes out of request `number`. */
+export function resume(number: number): void {
+  resumed = underway.get(number);
 }
 
 /** The context that was resumed, once. */

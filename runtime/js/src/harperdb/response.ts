@@ -92,6 +92,23 @@ export class HostResponse {
   }
 }
 
+/** What a listener returned, for the listener before it: with headers that can be set. */
+export function changeable(result: any): any {
+  if (result instanceof HostResponse) return result;
+  const isNothing = result === undefined || result === null;
+  const given = isNothing
+    ? { status: 404, headers: { "content-type": "text/plain" }, body: "Not found\n" }
+    : typeof result === "object"
+    ? result
+    : { body: String(result) };
+  if (given.headers instanceof Headers && !(given instanceof Response)) {
+    withSetIfNone(given.headers);
+    return given;
+  }
+  const { status = 200, body, data } = given;
+  return { status, headers: withSetIfNone(headersOf(given.headers)), body, data };
+}
+
 /** A response as the host takes it; `status` 0 is an answer of nothing. */
 export interface Outgoing {
   status: number;

@@ -58,12 +58,12 @@ impl Isolate {
         if context.origins.is_empty() {
             return;
         }
-        let call = {
+        let number = {
             let state = self.js.op_state();
             let state = state.borrow();
             let worker = state.borrow::<WorkerState>();
             match CallOrigin::find(&context.origins, worker.generation) {
-                Some(origin) if origin.worker == worker.worker_index => origin.call,
+                Some(origin) if origin.worker == worker.worker_index => origin.number,
                 Some(_) | None => return,
             }
         };
@@ -72,8 +72,8 @@ impl Isolate {
         deno_core::scope!(scope, self.js);
         let function = v8::Local::new(scope, function);
         let undefined = v8::undefined(scope).into();
-        let call = v8::Integer::new(scope, call as i32).into();
-        function.call(scope, undefined, &[call]);
+        let number = v8::Integer::new(scope, number as i32).into();
+        function.call(scope, undefined, &[number]);
     }
 
     /// The listeners that the component has registered.

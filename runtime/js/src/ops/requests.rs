@@ -83,12 +83,13 @@ pub(crate) struct ResponseView {
 }
 
 /// `next(request)` of the last listener of a run: the host goes on with the request, and its response
-/// comes back.
+/// comes back. `number` is that of the request's object in JavaScript.
 #[op2]
 #[serde]
 pub(crate) async fn op_kora_next(
     state: Rc<RefCell<OpState>>,
     #[smi] call: u32,
+    #[smi] number: u32,
     #[serde] changes: Changes,
     #[smi] body: i32,
     is_web_socket: bool,
@@ -106,7 +107,7 @@ pub(crate) async fn op_kora_next(
         let origin: Origin = Arc::new(CallOrigin {
             generation: worker.generation,
             worker: worker.worker_index,
-            call: call as usize,
+            number,
         });
         let request = Request {
             info: changed(info, &changes),
