@@ -22,6 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use kora_resource::Resource;
+use kora_resource::schema::Protocols;
 use kora_store::Store;
 
 use crate::config::component::RestOptions;
@@ -29,7 +31,7 @@ use crate::config::root::RootConfig;
 use crate::http::chain::Chain;
 use application::Application;
 pub use application::{LoadFailure, StaticMount};
-use registry::Registry;
+use registry::{Registration, Registry, Served};
 
 /// Everything that is served at one moment.
 #[derive(Default)]
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub rest: Option<RestOptions>,
     /// The middleware of all applications; `None` while there is none.
     pub chain: Option<Arc<Chain>>,
+    /// Who answers for WebSockets that no resource answers for.
+    pub sockets: Option<Arc<Registration>>,
 }
 
 impl Snapshot {
@@ -59,6 +63,9 @@ impl Snapshot {
         let parts = applications.iter().flat_map(|application| application.with_nested());
         for application in parts {
             middleware.extend(application.middleware().cloned());
+            if let Some(sockets) = application.sockets() {
+                snapshot.sockets.get_or_insert_with(|| socket_registration(sockets.clone()));
+            }
             for registration in &application.registrations {
                 snapshot.registry.insert(registration.clone());
             }
@@ -206,6 +213,17 @@ impl Components {
             application.shutdown();
         }
     }
+}
+
+/// The listeners of `server.ws`, as the router takes a resource.
+fn socket_registration(resource: Arc<dyn Resource>) -> Arc<Registration> {
+    Arc::new(Registration {
+        path: String::new(),
+        resource,
+        table: None,
+        protocols: Protocols::default(),
+        served: Served::ByGuest,
+    })
 }
 
 /// The changed paths that an application must load again for, or leave to its plugins.

@@ -188,6 +188,11 @@ impl Application {
         self.guest.as_ref()?.middleware()
     }
 
+    /// Who answers for WebSockets that no resource answers for.
+    pub(super) fn sockets(&self) -> Option<&Arc<dyn Resource>> {
+        self.guest.as_ref()?.sockets()
+    }
+
     /// Leaves a change to the plugins: true if they have handled all of it, and nothing has to be
     /// loaded again.
     pub(super) async fn absorbs(&self, changed: &[PathBuf]) -> bool {

@@ -66,10 +66,13 @@ impl Router {
 
         if request.headers().contains_key(header::UPGRADE)
             && fastwebsockets::upgrade::is_upgrade_request(&request)
-            && snapshot.rest.is_some_and(|rest| rest.web_socket)
+            && (snapshot.sockets.is_some() || snapshot.rest.is_some_and(|rest| rest.web_socket))
         {
-            let found = snapshot.registry.find(url, Protocol::WebSocket);
+            let is_served = snapshot.rest.is_some_and(|rest| rest.web_socket);
+            let found =
+                snapshot.registry.find(url, Protocol::WebSocket).filter(|_| is_served);
             let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
+            let found = found.or_else(|| Some((snapshot.sockets.clone()?, url.to_owned())));
             drop(snapshot);
             return websocket::accept(request, found, peer, &self.drain);
         }

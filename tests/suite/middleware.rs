@@ -209,3 +209,68 @@ async fn content_types_of_a_component_are_spoken() {
     let answer = server.send("GET", "/Note/a", &weak, "").await.expect(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
 }
+
+#[tokio::test]
+async fn code_of_node_answers_by_its_own_objects() {
+    let (_app, server) = serve(
+        "server.http((request, next) => {
+           if (!request.url.startsWith('/node')) return next(request);
+           const { _nodeRequest: req, _nodeResponse: res } = request;
+           let text = '';
+           req.on('data', (chunk) => text += new TextDecoder().decode(chunk));
+           req.on('end', () => {
+             res.setHeader('X-Seen', req.headers['x-test']);
+             res.writeHead(201, { 'content-type': 'text/x' });
+             res.write(`${req.method} ${req.url} `);
+             res.end(text);
+           });
+         });",
+    );
+    let answer = server.send("POST", "/node?a", &[("x-test", "t")], "sent").await.expect(201);
+    assert_eq!(answer.body, "POST /node?a sent");
+    assert_eq!(answer.header("x-seen"), Some("t"));
+    assert_eq!(server.get("/node").await.expect(201).body, "GET /node ");
+    server.get("/Note/").await.expect(200);
+}
+
+#[tokio::test]
+async fn sockets_that_no_resource_answers_for_go_to_listeners() {
+    let (_app, server) = serve(
+        "server.ws((ws, request, completion, next) => {
+           if (request.pathname !== '/chat') return next(ws, request, completion);
+           ws.send(`hello ${request.search}`);
+           ws.on('message', (data) => {
+             if (String(data) === '\"bye\"' || String(data) === 'bye') ws.close();
+             else ws.send(JSON.stringify({ echo: JSON.parse(String(data)) }));
+           });
+         });",
+    );
+    let mut socket = server.socket("/chat?x=1").await;
+    assert_eq!(socket.read().await.1, b"hello ?x=1");
+    socket.send(r#"{"n":1}"#).await;
+    assert_eq!(socket.next().await, json!({"echo": {"n": 1}}));
+    socket.send("\"bye\"").await;
+    assert_eq!(socket.closed().await.code, None);
+    // A table still answers for its own path, and what nobody takes is closed.
+    let mut table = server.socket("/Note/").await;
+    server.put("/Note/a", "{}").await.expect(204);
+    assert_eq!(table.next().await["id"], "a");
+    let closed = server.socket("/nobody").await.closed().await;
+    assert!(closed.reason.contains("No resource was found to handle /nobody"), "{closed:?}");
+}
+
+#[tokio::test]
+async fn what_has_no_raw_socket_says_so() {
+    let (_app, server) = serve(
+        "server.upgrade(() => {});
+         server.request(() => {});
+         let refused;
+         try { server.socket(() => {}); } catch (error) { refused = [error.statusCode, error.message]; }
+         export class Refused extends Resource { get() { return { refused }; } }",
+    );
+    let refused = server.get("/Refused").await.expect(200).json();
+    assert_eq!(refused["refused"][0], 501);
+    for name in ["server.upgrade", "server.request"] {
+        server.stderr.wait_for(&format!("{name} is not available in this version of Kora"));
+    }
+}

@@ -83,6 +83,8 @@ deno_core::extension!(
         "harperdb/dispatch.ts",
         "harperdb/logger.ts",
         "harperdb/emitter.ts",
+        "harperdb/node_exchange.ts",
+        "harperdb/sockets.ts",
         "harperdb/request.ts",
         "harperdb/response.ts",
         "harperdb/middleware.ts",

@@ -22,6 +22,9 @@ use crate::middleware::{CallOrigin, GuestMiddleware};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
+/// Where `harperdb/sockets.ts` registers the listeners of `server.ws`.
+const SOCKETS_PATH: &str = "\0sockets";
+
 /// Numbers the generations of this process.
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -57,6 +60,8 @@ pub struct Generation {
     workers: RwLock<Vec<Worker>>,
     exports: Vec<Exported>,
     middleware: Option<Arc<dyn Middleware>>,
+    /// What `server.ws` listens by.
+    sockets: Option<Arc<dyn Resource>>,
     plugin_failures: Vec<PluginFailure>,
     /// No two generations of a process have the same.
     number: u64,
@@ -118,11 +123,11 @@ pub async fn load(
             plugin_failures = loaded.plugin_failures;
         }
     }
+    let has_listeners = !listeners.is_empty();
     Ok(Arc::new_cyclic(|generation: &Weak<Generation>| {
         let middleware = GuestMiddleware::new(generation.clone(), listeners);
-        let middleware: Option<Arc<dyn Middleware>> =
-            if middleware.listeners().is_empty() { None } else { Some(Arc::new(middleware)) };
-        let exports = exported
+        let middleware = has_listeners.then(|| Arc::new(middleware) as Arc<dyn Middleware>);
+        let mut exports: Vec<Exported> = exported
             .into_iter()
             .enumerate()
             .map(|(number, class)| {
@@ -141,8 +146,11 @@ pub async fn load(
                 }
             })
             .collect();
+        let sockets = exports.iter().position(|exported| exported.path == SOCKETS_PATH);
+        let sockets = sockets.map(|at| exports.remove(at).resource);
         Generation {
             workers: RwLock::new(workers),
+            sockets,
             exports,
             middleware,
             plugin_failures,
@@ -161,6 +169,11 @@ impl Generation {
     /// The listeners that the component has registered by `server.http`, if any.
     pub fn middleware(&self) -> Option<&Arc<dyn Middleware>> {
         self.middleware.as_ref()
+    }
+
+    /// Who answers for WebSockets that no resource answers for, if `server.ws` was called.
+    pub fn sockets(&self) -> Option<&Arc<dyn Resource>> {
+        self.sockets.as_ref()
     }
 
     /// The plugins that did not start.

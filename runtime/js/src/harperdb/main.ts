@@ -15,6 +15,7 @@ import {
   setSurroundings,
   startPlugin,
 } from "ext:kora/harperdb/plugins.ts";
+import { ws } from "ext:kora/harperdb/sockets.ts";
 import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { addTable, finishResources, resources } from "ext:kora/harperdb/resources.ts";
@@ -99,7 +100,7 @@ function start(): string {
       shards: new Map(),
       http,
       request: ignored("server.request"),
-      ws: ignored("server.ws"),
+      ws,
       upgrade: ignored("server.upgrade"),
       socket: unavailable("server.socket"),
       recordAnalytics: () => {},

@@ -124,7 +124,10 @@ class Passage {
     const call = this.#call;
     let isSocket = false;
     try {
-      const result = await this.#step(0);
+      let result = await this.#step(0);
+      // Code of Node's style returns nothing and ends its response, now or later.
+      const taken = this.#request.takenNodeResponse;
+      if (taken && (result === undefined || result === null)) result = await taken.answered();
       const { status, headers, body } = await outgoing(result);
       isSocket = status === 101;
       for (const response of this.#responses) if (response !== result) response.release();

@@ -3,6 +3,7 @@
 import { op_kora_body_chunk } from "ext:core/ops";
 import { Context } from "ext:kora/harperdb/context.ts";
 import { ClientError } from "ext:kora/harperdb/errors.ts";
+import { NodeRequest, NodeResponse } from "ext:kora/harperdb/node_exchange.ts";
 import { deserializerOf } from "ext:kora/harperdb/content_types.ts";
 
 /** What `data` collects at most, as for resources (harper-rest.md section 7). */
@@ -58,6 +59,8 @@ export class RequestContext extends Context {
   #bytes: Promise<Uint8Array> | undefined;
   #data: Promise<any> | any;
   #hasData = false;
+  #nodeRequest: NodeRequest | undefined;
+  #nodeResponse: NodeResponse | undefined;
 
   constructor(call: number, body: number) {
     super(call);
@@ -111,6 +114,21 @@ export class RequestContext extends Context {
     this.#body = body;
     this.#bytes = undefined;
     this.#bodyNumber = -1;
+  }
+
+  /** Node's view of the request, made on first use. */
+  get _nodeRequest(): NodeRequest {
+    return this.#nodeRequest ??= new NodeRequest(this);
+  }
+
+  /** A response in Node's style; where code ends it, it is the answer. */
+  get _nodeResponse(): NodeResponse {
+    return this.#nodeResponse ??= new NodeResponse();
+  }
+
+  /** The response in Node's style, where code has asked for it. */
+  get takenNodeResponse(): NodeResponse | undefined {
+    return this.#nodeResponse;
   }
 
   /** There is no way to send early hints yet; a client loses nothing but time. */

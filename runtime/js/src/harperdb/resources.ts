@@ -34,7 +34,8 @@ export function finishResources(): void {
 }
 
 function paths(): string[] {
-  return [...new Set([...tables.keys(), ...exportedPaths()])];
+  // What begins with a zero byte is the host's own.
+  return [...new Set([...tables.keys(), ...exportedPaths()])].filter((path) => path[0] !== "\0");
 }
 
 export const resources = {
@@ -43,7 +44,7 @@ export const resources = {
     return paths().length;
   },
   set(path: string, resource: any, exportTypes?: Record<string, boolean>): typeof resources {
-    if (isLoaded) {
+    if (isLoaded && registered(trimmed(path)) === undefined) {
       logger.warn(
         `resources.set("${path}") was called after the component was loaded and serves nothing: ` +
           "await what comes before it",

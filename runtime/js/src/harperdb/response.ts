@@ -123,6 +123,8 @@ export async function outgoing(result: any): Promise<Outgoing> {
     return { status: 200, headers: ["content-type", "text/plain"], body: textBody(String(result)) };
   }
   const status = Number(result.status ?? result.statusCode ?? 200);
+  // Harper's sign for a request that nobody has handled.
+  if (status === -1) return { status: 0, headers: [], body: -1 };
   if (!(status >= 100 && status < 1000)) {
     throw new RangeError(`A response can't have the status ${result.status}`);
   }
