@@ -5,8 +5,8 @@
 
 mod log;
 mod log_line;
-mod overrides;
 mod new;
+mod overrides;
 mod serving;
 
 use std::process::ExitCode;

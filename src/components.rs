@@ -158,8 +158,10 @@ impl Components {
         &self.settings.data
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.settings.directory
+    /// The folders that applications come from.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
+        let settings = &self.settings;
+        settings.components_root.iter().chain([&settings.directory]).map(PathBuf::as_path)
     }
 
     /// Loads again whatever `changed` belongs to, and swaps it in.

@@ -88,7 +88,12 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
-    let router = Router::new(components.clone(), config.body_limit, config.cors.clone().map(Cors::new), drain.drain());
+    let router = Router::new(
+        components.clone(),
+        config.body_limit,
+        config.cors.clone().map(Cors::new),
+        drain.drain(),
+    );
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
 }

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn settings_are_told_from_flags() {
-        let arguments = ["kora", "run", "app", "--HTTP_PORT=1", "--port", "2", "--LOGGING_LEVEL", "debug"];
+        let arguments =
+            ["kora", "run", "app", "--HTTP_PORT=1", "--port", "2", "--LOGGING_LEVEL", "debug"];
         let (others, settings) = split(arguments.iter().map(OsString::from));
         assert_eq!(others, ["kora", "run", "app", "--port", "2"]);
         let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());

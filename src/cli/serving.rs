@@ -26,7 +26,7 @@ pub(super) struct Serving {
     /// Where the data lives [default: the folder .kora in DIR]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// JavaScript workers of each application [default: one a core]
+    /// JavaScript workers of each application [default: one a core, one in `kora dev`]
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
     /// When a write is acknowledged: `full` after it is on disk, `interval:MS` at once, with a sync
@@ -44,7 +44,11 @@ impl Serving {
         log: Option<&str>,
     ) -> anyhow::Result<()> {
         let config = self.config(reloading, flags, log)?;
-        super::log::start(log, config.root.log_level().as_deref(), config.root.log_file().as_deref());
+        super::log::start(
+            log,
+            config.root.log_level().as_deref(),
+            config.root.log_file().as_deref(),
+        );
         // Before any other thread: the engine wants to be set up by the first.
         kora_js::initialize();
         allow_many_sockets();
@@ -98,7 +102,11 @@ impl Serving {
             host: self.host.or(host).unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port.unwrap_or(DEFAULT_PORT),
             data,
-            workers: root.threads().unwrap_or_else(default_workers),
+            // One while developing, as on Harper: what modules keep in memory is there for all.
+            workers: root.threads().unwrap_or_else(|| match reloading {
+                Reloading::OnChange => NonZeroUsize::MIN,
+                Reloading::Off => default_workers(),
+            }),
             durability: self.durability,
             reloading,
             components_root,

@@ -174,8 +174,13 @@ impl ComponentConfig {
                     web_socket: flag(options, "webSocket")?.unwrap_or(true),
                 });
             }
-            "graphqlSchema" => self.schemas = Some(file_set(options, "*.graphql", at.name, at.directory)?),
-            "jsResource" => self.resources = Some(file_set(options, "resources.{js,ts}", at.name, at.directory)?),
+            "graphqlSchema" => {
+                self.schemas = Some(file_set(options, "*.graphql", at.name, at.directory)?)
+            }
+            "jsResource" => {
+                self.resources =
+                    Some(file_set(options, "resources.{js,ts}", at.name, at.directory)?)
+            }
             "static" => {
                 self.statics = Some(StaticOptions {
                     files: file_set(options, "web/**", at.name, at.directory)?,
@@ -183,8 +188,7 @@ impl ComponentConfig {
                 });
             }
             "logging" => {
-                self.log_level =
-                    options.get("level").and_then(Value::as_str).map(str::to_owned);
+                self.log_level = options.get("level").and_then(Value::as_str).map(str::to_owned);
             }
             _ => {
                 if let Some(package) = options.get("package").filter(|package| !is_off(package)) {

@@ -49,8 +49,8 @@ pub fn file_set(
         .into_iter()
         .map(|source| {
             let trimmed = source.trim_start_matches("./").trim_end_matches('/');
-            let is_folder = source.ends_with('/')
-                || (!trimmed.is_empty() && directory.join(trimmed).is_dir());
+            let is_folder =
+                source.ends_with('/') || (!trimmed.is_empty() && directory.join(trimmed).is_dir());
             if is_folder && trimmed != "." { format!("{trimmed}/**") } else { source }
         })
         .collect();

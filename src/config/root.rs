@@ -90,7 +90,8 @@ impl Overrides {
     pub fn new(flags: &[(String, String)]) -> Overrides {
         let mut values = flags.to_vec();
         values.extend(
-            std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))),
+            std::env::vars_os()
+                .filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))),
         );
         Overrides { values }
     }
@@ -121,7 +122,10 @@ impl RootConfig {
     ///
     /// # Errors
     /// YAML or JSON that can't be read, or a value of the wrong kind.
-    pub fn read(directory: Option<&Path>, overrides: &Overrides) -> Result<RootConfig, ConfigError> {
+    pub fn read(
+        directory: Option<&Path>,
+        overrides: &Overrides,
+    ) -> Result<RootConfig, ConfigError> {
         let mut config = RootConfig::default();
         config.merge_variable("HARPER_DEFAULT_CONFIG", overrides)?;
         if let Some((file, text)) = directory.and_then(existing) {
@@ -270,14 +274,18 @@ impl RootConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.http_address()?;
-        let kinds: [(&str, &str, fn(&Value) -> bool, &str); 5] = [
-            ("http", "cors", Value::is_bool, "must be true or false"),
-            ("threads", "count", |count| count.as_u64().is_some_and(|n| n > 0) || count.as_str() == Some("auto"), "must be a number of threads"),
-            ("logging", "level", Value::is_string, "must be a level: trace, debug, info, warn, error, fatal or notify"),
-            ("storage", "path", Value::is_string, "must be a folder"),
-            ("authentication", "authorizeLocal", Value::is_bool, "must be true or false"),
-        ];
-        for (section, key, is_right, message) in kinds {
+        let boolean = (Value::is_bool as fn(&Value) -> bool, "must be true or false");
+        for (section, key, (is_right, message)) in [
+            ("http", "cors", boolean),
+            ("authentication", "authorizeLocal", boolean),
+            ("threads", "count", (is_thread_count, "must be a number of threads, or auto")),
+            (
+                "logging",
+                "level",
+                (is_level, "must be trace, debug, info, warn, error, fatal or notify"),
+            ),
+            ("storage", "path", (Value::is_string, "must be a folder")),
+        ] {
             match self.get(&format!("{section}.{key}")) {
                 Some(value) if !value.is_null() && !is_right(value) => {
                     return Err(self.error(section, key, message));
@@ -295,6 +303,15 @@ impl RootConfig {
             message: format!("{section}: `{key}` {message}"),
         }
     }
+}
+
+fn is_thread_count(value: &Value) -> bool {
+    value.as_u64().is_some_and(|count| count > 0) || value.as_str() == Some("auto")
+}
+
+fn is_level(value: &Value) -> bool {
+    const LEVELS: [&str; 7] = ["trace", "debug", "info", "warn", "error", "fatal", "notify"];
+    value.as_str().is_some_and(|level| LEVELS.contains(&level))
 }
 
 /// Puts what `over` says over `under`, mapping by mapping.
@@ -340,7 +357,10 @@ mod tests {
     #[test]
     fn wrong_values_name_file_and_line() {
         let error = read("logging: {}\nhttp:\n  port: [1]\n", &[]).unwrap_err().to_string();
-        assert!(error.ends_with("harper-config.yaml:2: http: `port` must be a port, or host:port"), "{error}");
+        assert!(
+            error.ends_with("harper-config.yaml:2: http: `port` must be a port, or host:port"),
+            "{error}"
+        );
         let error = read("", &[("HARPER_SET_CONFIG", "{")]).unwrap_err().to_string();
         assert!(error.starts_with("HARPER_SET_CONFIG:"), "{error}");
         assert!(read("", &[("THREADS_COUNT", "many")]).is_err());

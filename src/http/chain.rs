@@ -69,7 +69,7 @@ impl Chain {
             let to = match (&listener.before, &listener.after) {
                 (Some(name), _) => {
                     order.iter().position(|other| is_named(*other, name)).filter(|to| *to < from)
-                },
+                }
                 (None, Some(name)) => {
                     order.iter().rposition(|other| is_named(*other, name)).filter(|to| *to > from)
                 }
@@ -178,10 +178,7 @@ impl Passage<'_> {
             info: info.clone(),
             body: body.into_middleware(),
             user,
-            is_web_socket: fastwebsockets::upgrade::is_upgrade_request(&Request::from_parts(
-                parts.clone(),
-                (),
-            )),
+            is_web_socket: is_upgrade(&parts),
             origins,
         };
         let mut steps = run.middleware.handle(listeners, request)?;
@@ -196,7 +193,9 @@ impl Passage<'_> {
                     };
                     respond(to_middleware(response));
                 }
-                Step::Answer(Ok(Some(response))) => return from_middleware(response, &parts.method),
+                Step::Answer(Ok(Some(response))) => {
+                    return from_middleware(response, &parts.method);
+                }
                 Step::Answer(Ok(None)) => {
                     return Ok(problem::with_text(StatusCode::NOT_FOUND, "Not found\n"));
                 }
@@ -205,6 +204,12 @@ impl Passage<'_> {
         }
         Err(Error::unavailable("the component's worker ended before it answered, try again"))
     }
+}
+
+fn is_upgrade(parts: &Parts) -> bool {
+    // The library looks at whole requests: one is made only where it may be an upgrade.
+    parts.headers.contains_key(header::UPGRADE)
+        && fastwebsockets::upgrade::is_upgrade_request(&Request::from_parts(parts.clone(), ()))
 }
 
 /// The request as middleware has handed it on; what it did not touch is as it came.
@@ -281,7 +286,8 @@ fn from_middleware(response: middleware::Response, method: &Method) -> Result<Re
         headers.remove(header::CONTENT_LENGTH);
     }
     headers.remove(header::TRANSFER_ENCODING);
-    let mut response = Response::new(if *method == Method::HEAD { ResponseBody::Empty } else { body });
+    let mut response =
+        Response::new(if *method == Method::HEAD { ResponseBody::Empty } else { body });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

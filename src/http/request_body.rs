@@ -31,9 +31,9 @@ impl RequestBody {
             RequestBody::Incoming(incoming) => middleware::Body::Stream(chunks(incoming)),
             RequestBody::Empty => middleware::Body::Empty,
             RequestBody::Full(bytes) => middleware::Body::Full(bytes),
-            RequestBody::Stream(stream) => {
-                middleware::Body::Stream(stream.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+            RequestBody::Stream(stream) => middleware::Body::Stream(
+                stream.into_inner().unwrap_or_else(PoisonError::into_inner),
+            ),
         }
     }
 }

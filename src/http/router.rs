@@ -69,8 +69,7 @@ impl Router {
             && (snapshot.sockets.is_some() || snapshot.rest.is_some_and(|rest| rest.web_socket))
         {
             let is_served = snapshot.rest.is_some_and(|rest| rest.web_socket);
-            let found =
-                snapshot.registry.find(url, Protocol::WebSocket).filter(|_| is_served);
+            let found = snapshot.registry.find(url, Protocol::WebSocket).filter(|_| is_served);
             let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
             let found = found.or_else(|| Some((snapshot.sockets.clone()?, url.to_owned())));
             drop(snapshot);

@@ -153,8 +153,7 @@ impl Server {
 
     /// Starts a command that serves, and waits until it does.
     pub fn spawn(mut command: Command) -> Server {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (Output::default(), Output::default());
         stdout.follow(child.stdout.take().unwrap());
         stderr.follow(child.stderr.take().unwrap());

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::harness::App;
 
-const CONFIG: &str = "rest: true\ngraphqlSchema: { files: s.graphql }\njsResource: { files: r.js }\n";
+const CONFIG: &str =
+    "rest: true\ngraphqlSchema: { files: s.graphql }\njsResource: { files: r.js }\n";
 
 fn class(name: &str, answer: &str) -> String {
     format!("export class {name} extends Resource {{ get() {{ return {answer}; }} }}")
@@ -12,7 +13,8 @@ fn class(name: &str, answer: &str) -> String {
 
 #[tokio::test]
 async fn applications_share_tables_and_keep_their_code_apart() {
-    let a = "globalThis.secret = 1;\nexport class A extends Resource { get() { return { secret }; } }";
+    let a =
+        "globalThis.secret = 1;\nexport class A extends Resource { get() { return { secret }; } }";
     let b = "export class B extends Resource {
         async get() { return { seen: typeof secret, dogs: await tables.Dog.getRecordCount?.() ?? null }; }
         static async post() { await tables.Dog.put({ id: 'b' }); return { done: true }; }

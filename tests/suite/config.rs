@@ -27,7 +27,8 @@ async fn files_and_paths_in_all_their_forms() {
         ("dist/index.html", "<p>"),
         ("dist/sub/page.html", "<p>"),
     ];
-    let paths = ["/Greeting", "/one/Greeting", "/two/Other", "/two/Skipped", "/page", "/app/Greeting"];
+    let paths =
+        ["/Greeting", "/one/Greeting", "/two/Other", "/two/Skipped", "/page", "/app/Greeting"];
     for (files_option, expected) in [
         ("lib/one/greeting.js", [200, 404, 404, 404, 404, 404]),
         ("./lib/one/*.js", [200, 404, 404, 404, 404, 404]),
@@ -78,9 +79,15 @@ async fn the_defaults_hold_without_a_file_and_a_file_replaces_them() {
         ("REST: true\ngraphqlSchema: true\n", [404, 200, 404]),
         ("rest: false\ngraphqlSchema: true\nstatic: true\n", [404, 404, 200]),
         ("graphqlSchema: true\n", [404, 404, 404]),
-        ("rest: { webSocket: false }\njsResource: true\nstatic: false\ngraphqlSchema:\n", [200, 404, 404]),
+        (
+            "rest: { webSocket: false }\njsResource: true\nstatic: false\ngraphqlSchema:\n",
+            [200, 404, 404],
+        ),
         // Code before the schema that it uses.
-        ("jsResource: resources.js\ngraphqlSchema: { files: '*.graphql' }\nrest: true\n", [200, 200, 404]),
+        (
+            "jsResource: resources.js\ngraphqlSchema: { files: '*.graphql' }\nrest: true\n",
+            [200, 200, 404],
+        ),
     ] {
         assert_eq!(statuses(files, config, &paths).await, expected, "{config}");
     }
@@ -122,7 +129,10 @@ async fn what_is_unknown_is_told_once_and_tolerated() {
         (3, "unknown key `surprise`; skipped: remove it, or name the package"),
         (4, "`http` is a setting of the host"),
         (6, "`mqtt` is a setting of the host"),
-        (8, "the package @acme/absent of `@acme/absent` is not installed; skipped: install it into"),
+        (
+            8,
+            "the package @acme/absent of `@acme/absent` is not installed; skipped: install it into",
+        ),
     ] {
         let told: Vec<&str> = log.lines().filter(|told| told.contains(words)).collect();
         assert_eq!(told.len(), 1, "{words}: {log}");
@@ -140,8 +150,16 @@ async fn a_wrong_configuration_names_file_line_and_key_and_the_others_go_on() {
         ("rest: true\nstatic:\n  files: 5\n", 2, "static: `files` must be a glob pattern"),
         ("rest: true\nstatic: 7\n", 2, "static: expected `files:` with a glob pattern"),
         ("rest:\n  lastModified: maybe\n", 1, "rest: `lastModified` must be true or false"),
-        ("jsResource:\n  files: a.js\n  urlPath: ../x\n", 1, "jsResource: `urlPath` must not contain `..`"),
-        ("jsResource:\n  files: ../x.js\n", 1, "jsResource: `../x.js` leaves the application's folder"),
+        (
+            "jsResource:\n  files: a.js\n  urlPath: ../x\n",
+            1,
+            "jsResource: `urlPath` must not contain `..`",
+        ),
+        (
+            "jsResource:\n  files: ../x.js\n",
+            1,
+            "jsResource: `../x.js` leaves the application's folder",
+        ),
         ("jsResource:\n  files: 'a[.js'\n", 1, "jsResource: `a[.js` is not a glob pattern"),
         ("x:\n  package: [1]\n", 1, "x: `package` must be the name of a package"),
         ("x:\n  package: y\n  timeout: soon\n", 1, "x: `timeout` must be in milliseconds"),
@@ -221,6 +239,27 @@ async fn the_root_configuration_says_how_to_serve() {
     assert_eq!(server.get("/Config").await.expect(200).json()["hostname"], "forced");
 }
 
+#[tokio::test]
+async fn the_environment_stands_in_options_and_a_components_root_beside_an_application() {
+    let app = App::new(&[
+        (
+            "config.yaml",
+            "rest: true\njsResource:\n  files: r.js\n  urlPath: '${KORA_TEST_MOUNT}/x'\n",
+        ),
+        ("r.js", GREETING),
+    ]);
+    let beside = App::new(&[
+        ("other/config.yaml", "jsResource: { files: r.js }\n"),
+        ("other/r.js", "export class Other extends Resource { get() { return 1; } }"),
+    ]);
+    let others = beside.directory();
+    let root = others.to_str().unwrap();
+    let variables = [("KORA_TEST_MOUNT", "mounted"), ("COMPONENTSROOT", root)];
+    let server = serve_root(&app, &["--port", "0"], &variables);
+    server.get("/mounted/x/Greeting").await.expect(200);
+    server.get("/Other").await.expect(200);
+}
+
 #[test]
 fn a_wrong_root_configuration_is_an_error_at_the_start() {
     let app = App::new(&[("harper-config.yaml", "threads: {}\nhttp:\n  port: many\n")]);
@@ -233,5 +272,8 @@ fn a_wrong_root_configuration_is_an_error_at_the_start() {
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(text.contains("harper-config.yaml:2: http: `port` must be a port, or host:port"), "{text}");
+    assert!(
+        text.contains("harper-config.yaml:2: http: `port` must be a port, or host:port"),
+        "{text}"
+    );
 }

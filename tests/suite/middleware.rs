@@ -14,7 +14,8 @@ const SCHEMA: (&str, &str) =
     ("schema.graphql", "type Note @table @export {\n  id: ID @primaryKey\n  text: String\n}\n");
 
 fn serve(module: &str) -> (App, Server) {
-    let app = App::new(&[CONFIG, SCHEMA, ("resources.js", module), ("web/page.html", "<p>page</p>")]);
+    let app =
+        App::new(&[CONFIG, SCHEMA, ("resources.js", module), ("web/page.html", "<p>page</p>")]);
     let server = app.run();
     (app, server)
 }
@@ -36,7 +37,10 @@ async fn listeners_answer_in_every_form() {
     let thrown = server.get("/throw").await.expect(451);
     assert!(thrown.body.contains("no way"), "{thrown:?}");
     let stream = server.get("/stream").await.expect(200);
-    assert_eq!((stream.header("content-type"), stream.body.as_str()), (Some("text/x"), "part 0;part 1;part 2;"));
+    assert_eq!(
+        (stream.header("content-type"), stream.body.as_str()),
+        (Some("text/x"), "part 0;part 1;part 2;")
+    );
 }
 
 #[tokio::test]
@@ -55,7 +59,11 @@ async fn the_request_shows_everything() {
     assert_eq!(body, json!({"text": "streamed"}));
     for (header, body, parsed) in [
         (JSON, r#"{"n":1}"#, json!({"n": 1})),
-        (("content-type", "application/x-www-form-urlencoded"), "a=1&b=2", json!({"a": "1", "b": "2"})),
+        (
+            ("content-type", "application/x-www-form-urlencoded"),
+            "a=1&b=2",
+            json!({"a": "1", "b": "2"}),
+        ),
         (("content-type", "text/plain"), "text", json!("text")),
         (("content-type", "text/csv"), "a,b", json!({"contentType": "text/csv", "data": "a,b"})),
     ] {

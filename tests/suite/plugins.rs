@@ -97,9 +97,7 @@ async fn a_plugin_has_its_scope() {
 #[tokio::test]
 async fn files_and_options_change_without_a_reload() {
     let text = |label: &str| {
-        config(&format!(
-            "probe:\n  package: probe\n  files: content/**\n  label: {label}\n"
-        ))
+        config(&format!("probe:\n  package: probe\n  files: content/**\n  label: {label}\n"))
     };
     let app = App::new(&[
         ("config.yaml", &text("before")),
@@ -131,7 +129,9 @@ async fn files_and_options_change_without_a_reload() {
 #[tokio::test]
 async fn plugins_start_in_order_of_the_file() {
     let plugin = |name: &str| {
-        format!("globalThis.order = [...globalThis.order ?? [], '{name}'];\nexport function handleApplication() {{}}")
+        format!(
+            "globalThis.order = [...globalThis.order ?? [], '{name}'];\nexport function handleApplication() {{}}"
+        )
     };
     let app = App::new(&[
         (
@@ -259,11 +259,20 @@ async fn older_extensions_are_started() {
 #[tokio::test]
 async fn a_package_may_be_an_application() {
     let app = App::new(&[
-        ("config.yaml", "rest: true\njsResource: { files: resources.js }\nshop: { package: shop }\n"),
+        (
+            "config.yaml",
+            "rest: true\njsResource: { files: resources.js }\nshop: { package: shop }\n",
+        ),
         ("resources.js", RESOURCES),
-        ("node_modules/shop/config.yaml", "graphqlSchema: { files: '*.graphql' }\njsResource: true\n"),
+        (
+            "node_modules/shop/config.yaml",
+            "graphqlSchema: { files: '*.graphql' }\njsResource: true\n",
+        ),
         ("node_modules/shop/s.graphql", "type Ware @table @export { id: ID @primaryKey }"),
-        ("node_modules/shop/resources.js", "export class Till extends Resource { get() { return { till: 1 }; } }"),
+        (
+            "node_modules/shop/resources.js",
+            "export class Till extends Resource { get() { return { till: 1 }; } }",
+        ),
     ]);
     let server = app.run();
     server.put("/Ware/1", "{}").await.expect(204);

@@ -96,7 +96,8 @@ pub async fn load(
     let plugins: Arc<[Plugin]> = application.plugins.into();
     let settings = Arc::new(application.settings);
     let directory: Arc<Path> = application.directory.as_path().into();
-    let count = if modules.is_empty() && plugins.is_empty() { 0 } else { application.workers.get() };
+    let count =
+        if modules.is_empty() && plugins.is_empty() { 0 } else { application.workers.get() };
     let mut workers = Vec::new();
     let mut exported = Vec::new();
     let mut listeners = Vec::new();
@@ -234,6 +235,7 @@ impl Generation {
     fn idle(&self) -> bool {
         // A request that was routed here before the swap, and still reads its body, holds its export.
         self.exports.iter().all(|exported| Arc::strong_count(&exported.resource) == 1)
+            && self.middleware.as_ref().is_none_or(|middleware| Arc::strong_count(middleware) == 1)
             && self.open_sockets.load(Ordering::Acquire) == 0
             && self
                 .workers

@@ -17,10 +17,10 @@ use kora_resource::{Call, Target, Value, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
+use crate::bodies::Bodies;
 use crate::error::{LoadError, describe};
 use crate::exports::ExportedClass;
 use crate::modules::{ComponentModules, HOST_MODULE};
-use crate::bodies::Bodies;
 use crate::ops::host::OpenItems;
 use crate::ops::plugins::Plugins;
 use crate::ops::requests::Listeners;

@@ -31,5 +31,5 @@ mod worker;
 
 pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
-pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};
 pub use platform::{ENGINE, initialize};
+pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};

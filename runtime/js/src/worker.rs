@@ -28,12 +28,27 @@ const QUEUE: usize = 4_096;
 
 /// What a worker is asked to do.
 pub(crate) enum Job {
-    Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
-    Connect { export: usize, connect: Connect, opening: Opening },
+    Call {
+        export: usize,
+        call: Call,
+        answer: oneshot::Sender<Result<Reply>>,
+    },
+    Connect {
+        export: usize,
+        connect: Connect,
+        opening: Opening,
+    },
     /// A request for the component's middleware.
-    Request { listeners: Box<[usize]>, request: Request, steps: mpsc::Sender<Step> },
+    Request {
+        listeners: Box<[usize]>,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    },
     /// Files or options have changed: the answer is whether the component's plugins handled it.
-    Change { change: Change, answer: oneshot::Sender<bool> },
+    Change {
+        change: Change,
+        answer: oneshot::Sender<bool>,
+    },
 }
 
 impl Job {
@@ -79,9 +94,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the thread; resolves when the component's modules are loaded there, with what they
     /// export.
-    pub(crate) async fn start(
-        options: WorkerOptions,
-    ) -> Result<(Worker, Loaded), LoadError> {
+    pub(crate) async fn start(options: WorkerOptions) -> Result<(Worker, Loaded), LoadError> {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
         let application = options.application.clone();

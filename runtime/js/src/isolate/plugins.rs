@@ -51,10 +51,11 @@ impl Isolate {
             .with_event_loop_promise(Box::pin(evaluated), PollEventLoopOptions::default())
             .await?;
         let namespace = self.js.get_module_namespace(id)?;
-        let function =
-            self.entry.as_ref().map(|entry| entry.start_plugin.clone()).ok_or_else(|| {
-                missing("startPlugin")
-            })?;
+        let function = self
+            .entry
+            .as_ref()
+            .map(|entry| entry.start_plugin.clone())
+            .ok_or_else(|| missing("startPlugin"))?;
         let started = {
             deno_core::scope!(scope, self.js);
             v8::tc_scope!(let scope, scope);
@@ -72,9 +73,7 @@ impl Isolate {
             }
         };
         let started = self.js.resolve(started);
-        self.js
-            .with_event_loop_promise(Box::pin(started), PollEventLoopOptions::default())
-            .await?;
+        self.js.with_event_loop_promise(Box::pin(started), PollEventLoopOptions::default()).await?;
         Ok(())
     }
 

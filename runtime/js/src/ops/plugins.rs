@@ -50,7 +50,8 @@ pub(crate) fn op_kora_plugin(state: &mut OpState, #[smi] plugin: u32) -> JsValue
     let Some(plugin) = plugins.configured.get(plugin as usize) else {
         return JsValue(Value::Null);
     };
-    let timeout = plugin.timeout.map_or(Value::Null, |limit| Value::number(limit.as_millis() as f64));
+    let timeout =
+        plugin.timeout.map_or(Value::Null, |limit| Value::number(limit.as_millis() as f64));
     JsValue(object([
         ("name", plugin.name.as_str().into()),
         ("options", plugin.options.clone()),

@@ -114,9 +114,9 @@ pub(crate) async fn op_kora_next(
             body,
             user: match changes.user {
                 None => context.user.clone(),
-                Some(user) => user.username.map(|username| {
-                    Arc::new(User { username, super_user: user.super_user })
-                }),
+                Some(user) => user
+                    .username
+                    .map(|username| Arc::new(User { username, super_user: user.super_user })),
             },
             is_web_socket,
             origins: context.origins.iter().cloned().chain([origin]).collect(),
