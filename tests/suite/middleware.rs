@@ -282,3 +282,70 @@ async fn what_has_no_raw_socket_says_so() {
         server.stderr.wait_for(&format!("{name} is not available in this version of Kora"));
     }
 }
+
+#[tokio::test]
+async fn bodies_are_never_mixed_up() {
+    let (_app, server) = serve(
+        "server.http(async (request, next) => {
+           const kind = request.headers.get('x-kind');
+           if (kind === 'echo') return { status: 200, headers: {}, body: request.body };
+           if (kind === 'first') {
+             for await (const chunk of request.body) return { status: 200, headers: {}, body: chunk };
+           }
+           if (kind === 'data') await request.data;
+           const response = await next(request);
+           if (kind === 'spread') return { ...response };
+           if (kind === 'piped') response.body = response.body.split('').reverse().join('');
+           if (kind === 'twice') return next(request);
+           return response;
+         });
+         export class Echo extends Resource {
+           static loadAsInstance = false;
+           post(target, data) { return new Response(data?.text ?? 'none'); }
+         }",
+    );
+    let server = std::sync::Arc::new(server);
+    let clients = (0..8).map(|client| {
+        let server = server.clone();
+        tokio::spawn(async move {
+            for round in 0..12 {
+                let text = format!("text-{client}-{round}");
+                let body = json!({"text": text}).to_string();
+                for kind in ["echo", "first", "data", "spread", "piped", "twice", "none"] {
+                    let expected = match kind {
+                        "echo" | "first" => body.clone(),
+                        "piped" => text.chars().rev().collect(),
+                        "twice" => "none".to_owned(),
+                        _ => text.clone(),
+                    };
+                    let headers = [JSON, ("x-kind", kind)];
+                    let answer = server.send("POST", "/Echo", &headers, &body).await.expect(200);
+                    assert_eq!(answer.body, expected, "{kind}");
+                }
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn middleware_is_reloaded_with_its_component() {
+    let listener = |label: &str| {
+        format!(
+            "server.http(async (request, next) => {{
+               const response = await next(request);
+               response.headers.set('x-label', '{label}');
+               return response;
+             }});"
+        )
+    };
+    let app = App::new(&[CONFIG, SCHEMA, ("resources.js", &listener("one"))]);
+    let server = app.dev();
+    assert_eq!(server.get("/Note/").await.header("x-label"), Some("one"));
+    app.write("resources.js", &listener("two"));
+    server.until("/Note/", |answer| answer.header("x-label") == Some("two")).await;
+    app.write("resources.js", "export const nothing = 1;");
+    server.until("/Note/", |answer| answer.header("x-label").is_none()).await;
+}

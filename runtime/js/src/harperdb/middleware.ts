@@ -3,7 +3,6 @@
 // `next`, is the host's.
 import {
   op_kora_answer,
-  op_kora_body_drop,
   op_kora_fail,
   op_kora_listeners,
   op_kora_next,
@@ -130,16 +129,14 @@ class Passage {
       if (taken && (result === undefined || result === null)) result = await taken.answered();
       const { status, headers, body } = await outgoing(result);
       isSocket = status === 101;
-      for (const response of this.#responses) if (response !== result) response.release();
       op_kora_answer(call, status, headers, body);
     } catch (error) {
-      for (const response of this.#responses) response.release();
       const { status, code, message, stack } = failure(error);
       op_kora_fail(call, status, code, message, stack, -1);
     } finally {
       forgetRequest(this.#number, isSocket);
-      const unread = this.#request.untouchedBody;
-      if (unread !== undefined) op_kora_body_drop(unread);
+      for (const response of this.#responses) response.release();
+      this.#request.releaseBody();
     }
   }
 
@@ -167,12 +164,8 @@ class Passage {
   async #leave(): Promise<HostResponse> {
     const request = this.#request;
     const user: any = request.user;
-    const untouched = request.untouchedBody;
-    let body = untouched ?? -1;
-    if (untouched === undefined) {
-      const outgoing = await request.outgoingBody();
-      body = "number" in outgoing ? outgoing.number : await bodyNumber(outgoing.content);
-    }
+    const left = await request.outgoingBody();
+    const body = "number" in left ? left.number : await bodyNumber(left.content);
     const view = await op_kora_next(
       this.#call,
       this.#number,

@@ -1,6 +1,6 @@
 // The request of `server.http` listeners (harper-components.md section 4.2): the context of the call
 // that it leads to in this component, and changeable on its way. Its body is read only when asked for.
-import { op_kora_body_chunk } from "ext:core/ops";
+import { op_kora_body_chunk, op_kora_body_drop } from "ext:core/ops";
 import { Context } from "ext:kora/harperdb/context.ts";
 import { ClientError } from "ext:kora/harperdb/errors.ts";
 import { NodeRequest, NodeResponse } from "ext:kora/harperdb/node_exchange.ts";
@@ -9,15 +9,37 @@ import { deserializerOf } from "ext:kora/harperdb/content_types.ts";
 /** What `data` collects at most, as for resources (harper-rest.md section 7). */
 const BODY_LIMIT = 10_000_000;
 
-/** The chunks of a body that the host holds. */
-export function hostStream(body: number): ReadableStream {
-  return new ReadableStream({
-    async pull(controller) {
-      const chunk = await op_kora_body_chunk(body);
-      if (chunk === null) controller.close();
-      else controller.enqueue(chunk);
-    },
-  }, { highWaterMark: 0 });
+/** The chunks of a body that the host holds: reads it away, and gives its number back at the end. */
+export class HostBody {
+  readonly stream: ReadableStream;
+  #number: number;
+
+  constructor(number: number) {
+    this.#number = number;
+    this.stream = new ReadableStream({
+      pull: async (controller) => {
+        try {
+          const chunk = this.#number < 0 ? null : await op_kora_body_chunk(this.#number);
+          if (chunk !== null) return controller.enqueue(chunk);
+          controller.close();
+        } catch (error) {
+          controller.error(error);
+        }
+        this.release();
+      },
+      cancel: () => this.release(),
+    }, { highWaterMark: 0 });
+  }
+
+  /** Gives it up unless somebody reads it: what is sent on may outlive the request. */
+  releaseIdle(): void {
+    if (!this.stream.locked) this.release();
+  }
+
+  release(): void {
+    if (this.#number >= 0) op_kora_body_drop(this.#number);
+    this.#number = -1;
+  }
 }
 
 /** Gives a stream the methods by which code of Node reads one. */
@@ -54,7 +76,9 @@ export class RequestContext extends Context {
   handlerPath: string | undefined;
   #method: string | undefined;
   #url: string | undefined;
+  /** The host's body while nobody has looked at it; -1 afterwards: numbers are given again. */
   #bodyNumber: number;
+  #hostBody: HostBody | undefined;
   #body: any;
   #bytes: Promise<Uint8Array> | undefined;
   #data: Promise<any> | any;
@@ -105,15 +129,16 @@ export class RequestContext extends Context {
   /** The body as a stream of bytes. Reading it here takes it from what comes after. */
   get body(): any {
     if (this.#body === undefined && this.#bodyNumber >= 0) {
-      this.#body = withNodeMethods(hostStream(this.#bodyNumber));
+      this.#hostBody = new HostBody(this.#takeNumber());
+      this.#body = withNodeMethods(this.#hostBody.stream);
     }
     return this.#body;
   }
 
   set body(body: any) {
+    this.releaseBody();
     this.#body = body;
     this.#bytes = undefined;
-    this.#bodyNumber = -1;
   }
 
   /** Node's view of the request, made on first use. */
@@ -145,13 +170,23 @@ export class RequestContext extends Context {
   /** What goes on as the body: the host's own by its number, or what code has made of it. */
   async outgoingBody(): Promise<{ number: number } | { content: any }> {
     if (this.#bytes) return { content: await this.#bytes };
-    if (this.#body !== undefined && !this.#body?.locked) return { content: this.#body };
-    return this.#body === undefined ? { number: this.#bodyNumber } : { content: undefined };
+    if (this.#body === undefined) return { number: this.#takeNumber() };
+    // A stream that somebody reads is that reader's.
+    return { content: this.#body?.locked ? undefined : this.#body };
   }
 
-  /** The number of the host's body, which nobody has touched. */
-  get untouchedBody(): number | undefined {
-    return this.#bytes || this.#body !== undefined ? undefined : this.#bodyNumber;
+  /** Gives up the host's body, or what is left of it and nobody reads. */
+  releaseBody(): void {
+    const number = this.#takeNumber();
+    if (number >= 0) op_kora_body_drop(number);
+    this.#hostBody?.releaseIdle();
+    this.#hostBody = undefined;
+  }
+
+  #takeNumber(): number {
+    const number = this.#bodyNumber;
+    this.#bodyNumber = -1;
+    return number;
   }
 
   #readData(): any {

@@ -9,7 +9,7 @@ import {
   op_kora_body_room,
   op_kora_body_whole,
 } from "ext:core/ops";
-import { hostStream } from "ext:kora/harperdb/request.ts";
+import { HostBody } from "ext:kora/harperdb/request.ts";
 
 /** Types whose bodies are handed to code as strings. */
 const TEXT = /^(text\/|application\/(json|xml|javascript|problem\+json)|image\/svg)/;
@@ -33,7 +33,10 @@ export function withSetIfNone(headers: any): any {
 export class HostResponse {
   status: number;
   headers: Headers;
+  /** A string or bytes where the body is there as a whole, a stream of bytes otherwise. */
+  declare body: any;
   #number: number;
+  #stream: HostBody | undefined;
   #body: any;
   #isTouched = false;
 
@@ -44,26 +47,36 @@ export class HostResponse {
       this.headers.append(view.headers[at], view.headers[at + 1]);
     }
     this.#number = view.body;
+    // A property of its own, so that `{...response}` has it.
+    Object.defineProperty(this, "body", {
+      enumerable: true,
+      configurable: true,
+      get: () => this.#read(),
+      set: (body) => this.#replace(body),
+    });
   }
 
   get ok(): boolean {
     return this.status >= 200 && this.status < 300;
   }
 
-  /** A string or bytes where the body is there as a whole, a stream of bytes otherwise. */
-  get body(): any {
+  #read(): any {
     if (this.#isTouched) return this.#body;
     if (this.#number < 0) return undefined;
     const isText = TEXT.test(this.headers.get("content-type") ?? "");
     const whole = op_kora_body_whole(this.#number, isText);
     if (whole !== null) return whole;
     this.#isTouched = true;
-    this.#body = hostStream(this.#number);
+    this.#stream = new HostBody(this.#number);
+    this.#number = -1;
+    this.#body = this.#stream.stream;
     return this.#body;
   }
 
-  set body(body: any) {
-    this.release();
+  #replace(body: any): void {
+    // The new body may read from the old one.
+    if (this.#number >= 0) op_kora_body_drop(this.#number);
+    this.#number = -1;
     this.#isTouched = true;
     this.#body = body;
   }
@@ -81,14 +94,18 @@ export class HostResponse {
   }
 
   /** The number of the host's body, where code has not put another in its place. */
-  get hostBody(): number | undefined {
-    return this.#isTouched ? undefined : this.#number;
+  takeHostBody(): number | undefined {
+    if (this.#isTouched) return undefined;
+    const number = this.#number;
+    this.#number = -1;
+    return number;
   }
 
-  /** Gives the host's body up, if it was not read and is not answered. */
+  /** Gives the host's body up, or what is left of it and nobody reads. */
   release(): void {
-    if (!this.#isTouched && this.#number >= 0) op_kora_body_drop(this.#number);
+    if (this.#number >= 0) op_kora_body_drop(this.#number);
     this.#number = -1;
+    this.#stream?.releaseIdle();
   }
 }
 
@@ -129,9 +146,8 @@ export async function outgoing(result: any): Promise<Outgoing> {
     throw new RangeError(`A response can't have the status ${result.status}`);
   }
   const headers = headersOf(result.headers);
-  if (result instanceof HostResponse && result.hostBody !== undefined) {
-    return { status, headers: flat(headers), body: result.hostBody };
-  }
+  const hostBody = result instanceof HostResponse ? result.takeHostBody() : undefined;
+  if (hostBody !== undefined) return { status, headers: flat(headers), body: hostBody };
   if (result.body === undefined && result.data !== undefined) {
     const { data } = result;
     const isText = typeof data === "string" && headers.has("content-type");
