@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use kora_js::{ComponentFiles, FoundEntry};
 use kora_resource::Value;
+use serde_yaml_ng::Value as Yaml;
 
 use crate::config::files_option::{Only, file_set};
 use crate::config::yaml::from_value;
@@ -20,6 +21,7 @@ impl ComponentFiles for Entries {
         let options = from_value(options);
         let set = file_set(&options, "**/*", &self.name, &self.directory)?;
         let only = Only::of(&options)?;
+        refuse_absolute(options.get("files").unwrap_or(&Yaml::Null))?;
         let unreadable = |error: std::io::Error| {
             format!("the files of {} can't be read: {error}", self.directory.display())
         };
@@ -45,5 +47,17 @@ impl ComponentFiles for Entries {
             });
         }
         Ok(found)
+    }
+}
+
+/// Older extensions took a slash at the beginning for the component's folder; plugins may not use it.
+fn refuse_absolute(files: &Yaml) -> Result<(), String> {
+    match files {
+        Yaml::String(glob) if glob.starts_with('/') => Err(format!(
+            "`{glob}` must not begin with a slash: globs begin at the component's folder"
+        )),
+        Yaml::Sequence(globs) => globs.iter().try_for_each(refuse_absolute),
+        Yaml::Mapping(mapping) => mapping.get("source").map_or(Ok(()), refuse_absolute),
+        Yaml::String(_) | Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Tagged(_) => Ok(()),
     }
 }

@@ -32,6 +32,7 @@ async fn files_and_paths_in_all_their_forms() {
     for (files_option, expected) in [
         ("lib/one/greeting.js", [200, 404, 404, 404, 404, 404]),
         ("./lib/one/*.js", [200, 404, 404, 404, 404, 404]),
+        ("/lib/one/*.js", [200, 404, 404, 404, 404, 404]),
         ("['lib/one/*.js', 'lib/**/other.js']", [200, 404, 200, 404, 404, 404]),
         ("lib/**", [404, 200, 200, 200, 404, 404]),
         ("lib/", [404, 200, 200, 200, 404, 404]),

@@ -320,3 +320,26 @@ async fn resources_are_a_map() {
     server.get("/a/b").await.expect(200);
     server.get("/gone").await.expect(404);
 }
+
+#[tokio::test]
+async fn files_that_a_plugin_can_not_have_are_its_failure() {
+    let plugin = "export function handleApplication(scope) {
+        scope.handleEntry(scope.options.get('files') ?? undefined);
+      }";
+    for (files, message) in [
+        ("/content/*", "`/content/*` must not begin with a slash"),
+        ("../other/*", "`../other/*` leaves the application's folder"),
+        ("{ source: '**', only: some }", "`only` must be all, files or directories"),
+        ("5", "expected `files:` with a glob pattern"),
+        ("", "the configuration has no `files`"),
+    ] {
+        let config = format!("rest: true\nprobe:\n  package: ./p\n  files: {files}\n");
+        let app = App::new(&[
+            ("config.yaml", &config),
+            ("p/config.yaml", "pluginModule: p.js\n"),
+            ("p/p.js", plugin),
+        ]);
+        let answer = app.run().get("/").await.expect(500);
+        assert!(answer.body.contains(message), "{files}: {answer:?}");
+    }
+}

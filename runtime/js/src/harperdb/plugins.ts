@@ -59,8 +59,14 @@ export async function startPlugin(number: number, namespace: any): Promise<void>
       );
     }
   } catch (error: any) {
-    op_kora_plugin_failed(number, error?.stack ?? String(error));
+    op_kora_plugin_failed(number, shown(error));
   }
+}
+
+/** An error with the places in the component's own code. */
+function shown(error: any): string {
+  const lines: string[] = String(error?.stack ?? error).split("\n");
+  return lines.filter((line) => !/^\s+at .*\bext:/.test(line)).join("\n");
 }
 
 async function within(limit: number, name: string, work: () => Promise<void>): Promise<void> {

@@ -46,7 +46,7 @@ export class Scope extends Emitter {
     const handle = typeof files === "function" ? files : listener;
     const config = this.options.getAll();
     const base = config !== null && typeof config === "object" ? config : {};
-    if (given === undefined && base.files === undefined) {
+    if (given === undefined && (base.files ?? undefined) === undefined) {
       throw new TypeError(`handleEntry of ${this.name}: the configuration has no \`files\``);
     }
     const options = given === undefined
