@@ -9,8 +9,10 @@
 mod application;
 mod discovery;
 mod entries;
+mod environment;
 mod failed_resource;
 mod packages;
+mod plugin_packages;
 pub mod registry;
 pub mod watch;
 

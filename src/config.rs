@@ -7,6 +7,7 @@
 pub mod component;
 pub mod file_set;
 pub mod files_option;
+mod permissions;
 pub mod root;
 pub(crate) mod yaml;
 

@@ -6,7 +6,7 @@
 
 mod plugins;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +22,10 @@ use super::discovery::FoundApplication;
 use super::entries::Entries;
 use super::failed_resource::FailedResource;
 use super::registry::{Registration, Served};
+use super::{environment, packages};
 use crate::config::component::{
-    ComponentConfig, ConfigError, FILE_NAMES, Order, PackageOptions, RestOptions, StaticOptions,
+    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, Order, PackageOptions, RestOptions,
+    StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 
@@ -43,6 +45,8 @@ pub enum LoadFailure {
     /// `place` is file and line of the configuration that names it.
     #[error("{place}: the plugin {name} did not start: {message}")]
     Plugin { place: String, name: String, message: String },
+    #[error("{0}")]
+    Packages(String),
 }
 
 /// A folder of static files and where it is mounted.
@@ -97,6 +101,8 @@ pub(super) struct Application {
     nested: Vec<Application>,
     schemas: Option<FileSet>,
     resources: Option<FileSet>,
+    environment: Option<EnvironmentFiles>,
+    grants: kora_js::Grants,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -131,6 +137,8 @@ impl Application {
             nested: Vec::new(),
             schemas: None,
             resources: None,
+            environment: None,
+            grants: kora_js::Grants::default(),
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
@@ -141,8 +149,9 @@ impl Application {
             }
         }
         application.load_schemas(store).await;
+        let Some(environment) = application.prepare().await else { return application };
         let plugins = application.load_packages(settings, store, depth).await;
-        application.load_code(plugins, settings, store).await;
+        application.load_code(plugins, environment, settings, store).await;
         application
     }
 
@@ -220,6 +229,8 @@ impl Application {
         self.document = Mutex::new(config.document);
         self.schemas = config.schemas;
         self.resources = config.resources;
+        self.environment = config.environment;
+        self.grants = config.grants;
         let directory = self.directory.clone();
         self.statics =
             config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
@@ -239,10 +250,37 @@ impl Application {
         }
     }
 
+    /// Has the packages installed and reads the environment files; `None` if that failed.
+    async fn prepare(&mut self) -> Option<HashMap<String, String>> {
+        if self.resources.is_none() && self.packages.is_empty() {
+            return Some(HashMap::new());
+        }
+        let (directory, name) = (self.directory.clone(), self.name.clone());
+        let environment = self.environment.clone();
+        let prepared = run_blocking(move || {
+            packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
+            let loaded = environment.map(|files| environment::load(&files, &directory));
+            loaded.transpose().map_err(|source| LoadFailure::Files {
+                application: name,
+                source: Arc::new(source),
+            })
+        })
+        .await;
+        match prepared {
+            Ok(environment) => Some(environment.unwrap_or_default()),
+            Err(failure) => {
+                let mount = self.resources.as_ref().map(|files| files.mount().to_owned());
+                self.fail(&mount.unwrap_or_default(), failure);
+                None
+            }
+        }
+    }
+
     /// Loads modules and plugins into one generation.
     async fn load_code(
         &mut self,
         plugins: Vec<(PackageOptions, PathBuf)>,
+        environment: HashMap<String, String>,
         settings: &Settings,
         store: &Arc<Store>,
     ) {
@@ -299,6 +337,8 @@ impl Application {
                 })
                 .collect(),
             workers: settings.workers,
+            environment,
+            grants: self.grants.clone(),
             plugins: started,
             files: Some(Arc::new(Entries {
                 name: self.name.clone(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Settings, packages};
+use super::{Settings, plugin_packages};
 use crate::config::component::FILE_NAMES;
 use crate::config::file_set::is_never_entered;
 use crate::config::root::RootPackage;
@@ -24,7 +24,7 @@ const APPLICATION_MARKS: [&str; 6] =
 pub(super) fn discover_all(settings: &Settings) -> io::Result<Vec<FoundApplication>> {
     let mut all: Vec<FoundApplication> = Vec::new();
     for RootPackage { name, package } in settings.root.packages() {
-        match packages::find(&package, &settings.directory, &settings.directory) {
+        match plugin_packages::find(&package, &settings.directory, &settings.directory) {
             Some(directory) => all.push(FoundApplication { name, directory }),
             None => tracing::warn!(
                 "the package {package} of `{name}` in the root configuration is not installed; skipped"

@@ -1,133 +1,163 @@
-//! Packages that a configuration names by `<any name>: {package: x}` (`spec/harper-components.md`
-//! section 2): where they lie, and whether they are code to start or an application of their own.
+//! Installing what an application's package.json asks for (`spec/harper-components.md` section 7).
+//!
+//! Only where no `node_modules` is there yet: whoever has installed is trusted. Install scripts of packages
+//! are never run. Runs on the blocking pool; the server waits for it before the application is loaded.
 
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_yaml_ng::Value;
 
-use crate::config::component::FILE_NAMES;
+/// How long an installation may take.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What a package is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Package {
-    /// A plugin or an extension: the module to start.
-    Code(PathBuf),
-    /// A nested application.
-    Application(PathBuf),
-}
+/// Packages that the host itself stands for.
+const HOST_PACKAGES: [&str; 4] =
+    ["harper", "harperdb", "@harperfast/harper", "@harperfast/harper-pro"];
 
-/// Finds a package: a path from the component's folder, or a name in its `node_modules`, then beside
-/// the component, then in `node_modules` further up, as far as `root`.
-pub(super) fn find(package: &str, component: &Path, root: &Path) -> Option<PathBuf> {
-    let path = package.strip_prefix("file:").unwrap_or(package);
-    if path.starts_with('.') || path.starts_with('/') {
-        return existing(&component.join(path));
+/// Makes sure that the packages of the application in `directory` are there.
+///
+/// # Errors
+/// A sentence that says what failed and what to do.
+pub(super) fn ensure(directory: &Path, application: &str) -> Result<(), String> {
+    let file = directory.join("package.json");
+    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
+    if directory.join("node_modules").exists() {
+        return Ok(());
     }
-    // A version behind the name says what to install, not where it lies.
-    let name = match path[1.min(path.len())..].find('@') {
-        Some(at) => &path[..=at],
-        None => path,
-    };
-    let mut candidates = vec![component.join("node_modules").join(name)];
-    candidates.push(root.join(name));
-    candidates.extend(
-        component
-            .ancestors()
-            .skip(1)
-            .take_while(|folder| folder.starts_with(root))
-            .map(|folder| folder.join("node_modules").join(name)),
-    );
-    candidates.iter().find_map(|candidate| existing(candidate))
-}
-
-/// A symbolic link leads to the package itself: its own imports are looked up from there.
-fn existing(folder: &Path) -> Option<PathBuf> {
-    folder.canonicalize().ok().filter(|folder| folder.is_dir())
-}
-
-/// Looks at a package. The error is a sentence without file name.
-pub(super) fn inspect(folder: &Path) -> Result<Package, String> {
-    for name in FILE_NAMES {
-        let file = folder.join(name);
-        let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        let config: Value = serde_yaml_ng::from_str(&text)
-            .map_err(|error| format!("{} is not YAML: {error}", file.display()))?;
-        for key in ["pluginModule", "extensionModule"] {
-            if let Some(module) = config.get(key).and_then(Value::as_str) {
-                return module_in(folder, module)
-                    .map(Package::Code)
-                    .ok_or_else(|| format!("`{key}: {module}` of {} is no file", file.display()));
-            }
-        }
-        return Ok(Package::Application(folder.to_owned()));
-    }
-    let is_application = ["resources.js", "resources.ts", "schema.graphql", "web"]
-        .iter()
-        .any(|name| folder.join(name).exists());
-    if !is_application && let Some(module) = main_module(folder) {
-        return Ok(Package::Code(module));
-    }
-    Ok(Package::Application(folder.to_owned()))
-}
-
-fn module_in(folder: &Path, module: &str) -> Option<PathBuf> {
-    let path = folder.join(module.trim_start_matches("./"));
-    let with_ending = ["js", "mjs", "ts"].map(|ending| path.with_extension(ending));
-    [path].into_iter().chain(with_ending).find(|path| path.is_file())
-}
-
-/// What `package.json` names as its entry.
-fn main_module(folder: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(folder.join("package.json")).ok()?;
     // JSON is YAML.
-    let package: Value = serde_yaml_ng::from_str(&text).ok()?;
-    let exports = package.get("exports").and_then(|exports| {
-        let root = exports.get(".").unwrap_or(exports);
-        let of = |key: &str| root.get(key).and_then(Value::as_str);
-        root.as_str().or_else(|| of("import")).or_else(|| of("default"))
+    let package: Value = serde_yaml_ng::from_str(&text)
+        .map_err(|error| format!("{} is not valid JSON: {error}", file.display()))?;
+    let missing = missing(&package, directory);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let manager = package
+        .get("devEngines")
+        .and_then(|engines| engines.get("packageManager"))
+        .and_then(|manager| manager.get("name"))
+        .and_then(Value::as_str)
+        .unwrap_or("npm");
+    let advice = format!("run `{manager} install` in {}", directory.display());
+    tracing::info!(
+        application,
+        "installing {} with {manager} (install scripts are not run)",
+        missing.join(", ")
+    );
+    let started = Instant::now();
+    let mut command = Command::new(manager);
+    command.arg("install").arg("--ignore-scripts");
+    if manager == "npm" {
+        command.args(["--force", "--no-audit", "--no-fund"]);
+    }
+    let child = command
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| {
+            format!(
+                "{application} needs the packages {}, and `{manager}` can't be started here ({error}): \
+                 install it, or {advice} on another machine and copy node_modules",
+                missing.join(", ")
+            )
+        })?;
+    wait(child).map_err(|reason| {
+        format!("the packages of {application} could not be installed: {reason}; {advice}")
+    })?;
+    tracing::info!(application, "installed its packages in {:.1?}", started.elapsed());
+    Ok(())
+}
+
+/// The dependencies that lie in no `node_modules` of the folders above either.
+fn missing(package: &Value, directory: &Path) -> Vec<String> {
+    let Some(dependencies) = package.get("dependencies").and_then(Value::as_mapping) else {
+        return Vec::new();
+    };
+    let there = |name: &&str| {
+        HOST_PACKAGES.contains(name)
+            || directory.ancestors().skip(1).any(|a| a.join("node_modules").join(name).exists())
+    };
+    dependencies
+        .keys()
+        .filter_map(Value::as_str)
+        .filter(|name| !there(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Waits for the end; the error is what the program said last.
+fn wait(mut child: Child) -> Result<(), String> {
+    const LOOK: Duration = Duration::from_millis(50);
+    let deadline = Instant::now() + TIMEOUT;
+    let mut stderr = child.stderr.take();
+    // Read aside, so that a full pipe never holds the program up.
+    let said = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(stderr) = &mut stderr {
+            // What could be read is all that there is to say.
+            let _ = stderr.read_to_end(&mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
     });
-    let main = exports.or_else(|| package.get("main").and_then(Value::as_str));
-    module_in(folder, main.unwrap_or("index.js"))
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
+            Ok(None) => {
+                // It may have ended in this moment, which is as good.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("it took longer than {} seconds", TIMEOUT.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let said = said.join().unwrap_or_default();
+    let shown: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.contains("npm warn"))
+        .take(3)
+        .collect();
+    Err(format!("{status}: {}", shown.join(" | ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn write(path: &Path, text: &str) {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+    #[test]
+    fn only_what_is_missing_is_installed() {
+        let root = tempfile::tempdir().unwrap();
+        let app = root.path().join("app");
+        std::fs::create_dir_all(&app).unwrap();
+        std::fs::create_dir_all(root.path().join("node_modules/shared")).unwrap();
+        let package =
+            "{\"dependencies\": {\"shared\": \"1\", \"harperdb\": \"4\", \"zod\": \"3\"}}";
+        let package: Value = serde_yaml_ng::from_str(package).unwrap();
+        assert_eq!(missing(&package, &app), ["zod"]);
+        assert_eq!(ensure(&app, "app"), Ok(()));
     }
 
     #[test]
-    fn packages_are_found_near_first() {
-        let root = tempfile::tempdir().unwrap();
-        let root = root.path().canonicalize().unwrap();
-        let app = root.join("app");
-        let found = |package: &str| find(package, &app, &root);
-        write(&app.join("node_modules/@a/near/index.js"), "");
-        write(&root.join("beside/index.js"), "");
-        write(&root.join("node_modules/far/index.js"), "");
-        assert_eq!(found("@a/near"), Some(app.join("node_modules/@a/near")));
-        assert_eq!(found("@a/near@^1.0"), Some(app.join("node_modules/@a/near")));
-        assert_eq!(found("beside"), Some(root.join("beside")));
-        assert_eq!(found("far@2"), Some(root.join("node_modules/far")));
-        assert_eq!(found("file:../beside"), Some(root.join("beside")));
-        assert_eq!(found("absent"), None);
-    }
-
-    #[test]
-    fn code_is_told_from_applications() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("p");
-        write(&folder.join("package.json"), r#"{"exports":{".":{"import":"./lib/main.js"}}}"#);
-        write(&folder.join("lib/main.js"), "");
-        assert_eq!(inspect(&folder), Ok(Package::Code(folder.join("lib/main.js"))));
-        write(&folder.join("config.yaml"), "rest: true\n");
-        assert_eq!(inspect(&folder), Ok(Package::Application(folder.clone())));
-        write(&folder.join("config.yaml"), "pluginModule: ./plugin\n");
-        assert!(inspect(&folder).unwrap_err().contains("`pluginModule: ./plugin`"));
-        write(&folder.join("plugin.ts"), "");
-        assert_eq!(inspect(&folder), Ok(Package::Code(folder.join("plugin.ts"))));
+    fn a_missing_package_manager_is_named() {
+        let app = tempfile::tempdir().unwrap();
+        std::fs::write(
+            app.path().join("package.json"),
+            "{\"dependencies\": {\"zod\": \"3\"}, \"devEngines\": {\"packageManager\": {\"name\": \
+             \"no-such-manager\"}}}",
+        )
+        .unwrap();
+        let error = ensure(app.path(), "dogs").unwrap_err();
+        assert!(
+            error.contains("dogs needs the packages zod") && error.contains("no-such-manager"),
+            "{error}"
+        );
     }
 }

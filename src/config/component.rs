@@ -7,10 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use kora_js::Grants;
 use serde_yaml_ng::Value;
 
 use super::file_set::FileSet;
 use super::files_option::{file_set, mount};
+use super::permissions;
 use super::yaml::{expand, line_of_key, parse_mapping, to_value};
 
 /// The names under which the file may lie, the first found wins.
@@ -32,6 +34,9 @@ pub struct ComponentConfig {
     pub log_level: Option<String>,
     /// The file as a whole, as plugins see it.
     pub document: kora_resource::Value,
+    pub environment: Option<EnvironmentFiles>,
+    /// What the application's code may touch outside its folder.
+    pub grants: Grants,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -76,6 +81,14 @@ pub enum Order {
     AfterResources,
 }
 
+/// `loadEnv:` and its options.
+#[derive(Debug, Clone)]
+pub struct EnvironmentFiles {
+    pub files: FileSet,
+    /// Whether the files win over the server's own environment.
+    pub overrides: bool,
+}
+
 /// A configuration that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}:{line}: {message}", file.display())]
@@ -87,8 +100,8 @@ pub struct ConfigError {
 }
 
 /// Built-in plugins of Harper that this host does not have yet.
-const NOT_YET: [&str; 8] =
-    ["roles", "dataLoader", "loadEnv", "fastifyRoutes", "graphql", "login", "scheduler", "mcp"];
+const NOT_YET: [&str; 7] =
+    ["roles", "dataLoader", "fastifyRoutes", "graphql", "login", "scheduler", "mcp"];
 
 /// Settings of the whole host that some applications carry along (sections 1.1 and 5).
 const ROOT_KEYS: [&str; 12] = [
@@ -187,6 +200,13 @@ impl ComponentConfig {
                     index: flag(options, "index")?.unwrap_or(true),
                 });
             }
+            "loadEnv" => {
+                self.environment = Some(EnvironmentFiles {
+                    files: file_set(options, ".env", at.name, at.directory)?,
+                    overrides: flag(options, "override")?.unwrap_or(false),
+                });
+            }
+            "permissions" => self.grants = permissions::grants(options)?,
             "logging" => {
                 self.log_level = options.get("level").and_then(Value::as_str).map(str::to_owned);
             }
@@ -239,12 +259,14 @@ struct Place<'a> {
 
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 10] = [
         "rest",
         "REST",
         "graphqlSchema",
         "jsResource",
         "static",
+        "loadEnv",
+        "permissions",
         "logging",
         "pluginModule",
         "extensionModule",

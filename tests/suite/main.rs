@@ -16,6 +16,8 @@ mod guides;
 mod logging;
 mod middleware;
 mod negotiation;
+mod node;
+mod npm;
 mod plugins;
 mod process;
 mod queries;

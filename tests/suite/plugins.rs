@@ -343,3 +343,31 @@ async fn files_that_a_plugin_can_not_have_are_its_failure() {
         assert!(answer.body.contains(message), "{files}: {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn a_plugin_is_code_of_node_with_the_environment_of_its_component() {
+    let plugin = "import { basename } from 'node:path';
+      import { EventEmitter } from 'node:events';
+      export function handleApplication(scope) {
+        const key = scope.options.get('key');
+        scope.handleEntry((entry) => {
+          if (entry.entryType !== 'file') return;
+          const text = Buffer.isBuffer(entry.contents) ? entry.contents.toString('utf8') : 'no buffer';
+          scope.resources.set(basename(entry.urlPath, '.txt'), { get: () => ({ key, text }) });
+        });
+      }";
+    let app = App::new(&[
+        (
+            "config.yaml",
+            "loadEnv: true\nrest: true\nacme:\n  package: '@acme/texts'\n  files: texts/*.txt\n  \
+             key: '${ACME_TEXTS_KEY}'\n",
+        ),
+        (".env", "ACME_TEXTS_KEY=secret\n"),
+        ("texts/hello.txt", "Hello"),
+        ("node_modules/@acme/texts/package.json", r#"{"type":"module","exports":"./p.js"}"#),
+        ("node_modules/@acme/texts/config.yaml", "pluginModule: p.js\n"),
+        ("node_modules/@acme/texts/p.js", plugin),
+    ]);
+    let answer = app.run().get("/hello").await.expect(200);
+    assert_eq!(answer.json(), json!({"key": "secret", "text": "Hello"}));
+}

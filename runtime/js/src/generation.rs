@@ -4,6 +4,8 @@
 //! loaded, then drains: calls in flight are answered, sockets live on until they end or the grace
 //! period passes, and its threads drop their isolates.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,6 +21,7 @@ use crate::class::ClassResource;
 use crate::error::LoadError;
 use crate::isolate::plugins::Change;
 use crate::middleware::{CallOrigin, GuestMiddleware};
+use crate::permissions::Grants;
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
@@ -44,6 +47,37 @@ pub struct Application {
     /// How plugins find the component's files.
     pub files: Option<Arc<dyn ComponentFiles>>,
     pub settings: HostSettings,
+    /// Its environment variables, over those of the server (`loadEnv`).
+    pub environment: HashMap<String, String>,
+    /// What it may touch outside its isolate.
+    pub grants: Grants,
+}
+
+/// What lies around a component's code, the same for all of its workers.
+pub(crate) struct Surroundings {
+    pub(crate) directory: PathBuf,
+    /// A folder of its own for temporary files: the system's is full of other components' files.
+    pub(crate) temporary: PathBuf,
+    pub(crate) environment: HashMap<String, String>,
+    pub(crate) grants: Grants,
+}
+
+impl Surroundings {
+    fn new(application: &Application) -> Surroundings {
+        let directory =
+            application.directory.canonicalize().unwrap_or_else(|_| application.directory.clone());
+        let mut hasher = DefaultHasher::new();
+        directory.hash(&mut hasher);
+        let temporary = std::env::temp_dir().join(format!("kora-{:016x}", hasher.finish()));
+        // Where it can't be made, the component's own attempt to write says why.
+        let _ = std::fs::create_dir_all(&temporary);
+        let mut environment: HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
+        environment.extend(application.environment.clone());
+        Surroundings { directory, temporary, environment, grants: application.grants.clone() }
+    }
 }
 
 /// One file of resource classes.
@@ -92,6 +126,7 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let surroundings = Arc::new(Surroundings::new(&application));
     let number = GENERATIONS.fetch_add(1, Ordering::Relaxed);
     let plugins: Arc<[Plugin]> = application.plugins.into();
     let settings = Arc::new(application.settings);
@@ -115,6 +150,7 @@ pub async fn load(
             plugins: plugins.clone(),
             settings: settings.clone(),
             files: application.files.clone(),
+            surroundings: surroundings.clone(),
         })
         .await?;
         workers.push(worker);

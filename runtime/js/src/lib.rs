@@ -18,7 +18,9 @@ mod generation;
 mod isolate;
 mod middleware;
 mod modules;
+mod node;
 mod ops;
+mod permissions;
 mod platform;
 mod plugin;
 mod pull;
@@ -31,5 +33,6 @@ mod worker;
 
 pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
+pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};
 pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};

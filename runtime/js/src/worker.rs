@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
 use crate::exports::ExportedClass;
+use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::isolate::plugins::Change;
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
@@ -76,6 +77,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) plugins: Arc<[Plugin]>,
     pub(crate) settings: Arc<HostSettings>,
     pub(crate) files: Option<Arc<dyn ComponentFiles>>,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// What a worker tells once its component is loaded.

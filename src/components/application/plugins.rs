@@ -10,7 +10,7 @@ use kora_store::Store;
 use super::{Application, LoadFailure};
 use crate::components::Settings;
 use crate::components::discovery::FoundApplication;
-use crate::components::packages::{self, Package};
+use crate::components::plugin_packages::{self, Package};
 use crate::config::component::{ComponentConfig, FILE_NAMES, PackageOptions};
 use crate::config::file_set::{FileSet, relative_path};
 
@@ -28,7 +28,8 @@ impl Application {
         let mut code = Vec::new();
         for options in self.packages.clone() {
             let (place, key, package) = (&options.place, &options.key, &options.package);
-            let Some(folder) = packages::find(package, &self.directory, &settings.directory) else {
+            let Some(folder) = plugin_packages::find(package, &self.directory, &settings.directory)
+            else {
                 self.warnings.push(format!(
                     "{place}: the package {package} of `{key}` is not installed; skipped: install it \
                      into {}",
@@ -36,8 +37,12 @@ impl Application {
                 ));
                 continue;
             };
-            match packages::inspect(&folder) {
-                Ok(Package::Code(module)) => code.push((options, module)),
+            match plugin_packages::inspect(&folder) {
+                Ok(Package::Code(module)) => {
+                    // It may lie outside of what the component may read.
+                    self.grants.read.push(folder.to_string_lossy().into_owned());
+                    code.push((options, module));
+                }
                 Ok(Package::Application(directory)) if depth < DEEPEST => {
                     let found = FoundApplication { name: key.clone(), directory };
                     let nested = Application::load_at(&found, settings, store, depth + 1);

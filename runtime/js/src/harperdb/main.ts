@@ -2,6 +2,8 @@
 import "ext:kora/web/globals.js";
 import { op_kora_host, op_kora_settings, op_kora_tables } from "ext:core/ops";
 import { contentTypes } from "ext:kora/harperdb/content_types.ts";
+import "ext:kora/node/scripts.js";
+import { internals } from "ext:core/mod.js";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
@@ -126,6 +128,7 @@ function start(): string {
     });
   }
   (globalThis as any).__kora.module = module;
+  internals.kora.hostModule = module;
   return [
     "const host = globalThis.__kora.module;",
     ...EXPORTS.map((name) => `export const ${name} = host.${name};`),
