@@ -3,11 +3,14 @@
 //! Errors are one line on stderr and exit code 1. What a person waits for (started, reloaded) goes to
 //! stdout; the log goes to stderr.
 
+mod accounts;
+mod administrator;
 mod log;
 mod log_line;
 mod new;
 mod overrides;
 mod serving;
+mod types;
 
 use std::process::ExitCode;
 
@@ -38,18 +41,37 @@ enum Command {
     Dev(serving::Serving),
     /// Make a new application that works
     New(new::New),
+    /// Write TypeScript declarations of an application's tables, for editors
+    Types(types::Types),
+    /// Add, list, change or remove the users of a server that is not running
+    User(accounts::UserCommand),
+    /// List the roles of a server that is not running
+    Role(accounts::RoleCommand),
 }
 
 pub(crate) fn main() -> ExitCode {
     let (arguments, settings) = overrides::split(std::env::args_os());
     let arguments = Arguments::parse_from(arguments);
     let log = arguments.log.as_deref();
+    let start_log = || log::start(log, None, None);
     let result = match arguments.command {
         Command::Run(serving) => serving.serve(kora::Reloading::Off, &settings, log),
         Command::Dev(serving) => serving.serve(kora::Reloading::OnChange, &settings, log),
         Command::New(new) => {
-            log::start(log, None, None);
+            start_log();
             new.write()
+        }
+        Command::Types(types) => {
+            start_log();
+            types.write()
+        }
+        Command::User(user) => {
+            start_log();
+            user.run()
+        }
+        Command::Role(role) => {
+            start_log();
+            role.run()
         }
     };
     match result {

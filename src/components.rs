@@ -7,6 +7,7 @@
 //! loads keeps its old version; one that never worked answers 500 with the error on its paths.
 
 mod application;
+mod data_loader;
 mod discovery;
 mod entries;
 mod environment;
@@ -30,7 +31,9 @@ use kora_store::Store;
 
 use crate::config::component::RestOptions;
 use crate::config::root::RootConfig;
+use crate::config::static_options::{Missing, Order};
 use crate::http::chain::Chain;
+use crate::users::Users;
 use application::Application;
 pub use application::{LoadFailure, StaticMount};
 use registry::{Registration, Registry, Served};
@@ -44,6 +47,8 @@ pub struct Snapshot {
     /// disk before it goes to a resource of the same name (`spec/harper-components.md` section 2.2);
     /// all others go to their resource without touching the disk.
     static_names: HashSet<String>,
+    /// A `static` with `fallthrough: false` stands in front of all resources.
+    statics_answer_all: bool,
     /// What any application says about REST; `None` while none turns it on.
     pub rest: Option<RestOptions>,
     /// The middleware of all applications; `None` while there is none.
@@ -55,6 +60,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Whether a static file may stand in front of a resource at `path` (with its leading `/`).
     pub fn may_be_static(&self, path: &str) -> bool {
+        if self.statics_answer_all {
+            return true;
+        }
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         self.static_names.contains(first)
     }
@@ -72,7 +80,10 @@ impl Snapshot {
                 snapshot.registry.insert(registration.clone());
             }
             if let Some(mount) = &application.statics {
-                mount.collect_first_segments(&mut snapshot.static_names);
+                if mount.options.order == Order::BeforeResources {
+                    mount.collect_first_segments(&mut snapshot.static_names);
+                    snapshot.statics_answer_all |= mount.options.missing != Missing::FallThrough;
+                }
                 snapshot.statics.push(mount.clone());
             }
             if let Some(rest) = application.rest {
@@ -89,7 +100,7 @@ impl Snapshot {
 }
 
 /// How applications are loaded.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// One application, or a folder of them.
     pub directory: PathBuf,
@@ -105,6 +116,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// How long what a replaced generation began may go on.
     pub grace: Duration,
+    /// Whom `roles.yaml` and the classes of an application are about.
+    pub users: Arc<Users>,
 }
 
 /// What a reload did.

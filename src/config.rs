@@ -9,12 +9,15 @@ pub mod file_set;
 pub mod files_option;
 mod permissions;
 pub mod root;
+pub mod static_options;
 pub(crate) mod yaml;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
+pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
 pub use kora_store::Durability;
 
 use root::{CorsSettings, RootConfig};
@@ -28,6 +31,9 @@ pub const DEFAULT_DATA_DIRECTORY: &str = ".kora";
 
 /// The largest request body that is read (`spec/harper-rest.md` section 7).
 pub const DEFAULT_BODY_LIMIT: usize = 10_000_000;
+
+/// From how many bytes on bodies are compressed: what fits one packet gains nothing.
+pub const DEFAULT_COMPRESSION_THRESHOLD: NonZeroUsize = NonZeroUsize::new(1200).unwrap();
 
 /// How long calls and sockets of a replaced generation may live on.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -65,10 +71,28 @@ pub struct Config {
     pub cors: Option<CorsSettings>,
     /// The least level that components log; what the root configuration says without it.
     pub log_level: Option<String>,
-    /// Whether local requests act as a super user: what the configuration says, if it does.
-    pub authorize_local: Option<bool>,
     /// The configuration of the host as a whole, as code reads it.
     pub root: RootConfig,
+    /// From how many bytes on bodies are compressed for clients that accept it
+    /// (`http.compressionThreshold`); `None` for never.
+    pub compress_from: Option<NonZeroUsize>,
+    /// `authentication.authorizeLocal`; `None` trusts them where the server reloads (`kora dev`) and
+    /// where it listens on loopback only.
+    pub local_clients: Option<LocalClients>,
+    /// `authentication.enableSessions`.
+    pub sessions: Sessions,
+    /// `authentication.cacheTTL`.
+    pub credential_lifetime: Duration,
+    /// Who becomes the administrator of a server that has no user yet.
+    pub administrator: Administrator,
+}
+
+/// What clients on the same machine are that do not say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalClients {
+    SuperUsers,
+    /// Nobody, as any other client.
+    Nobody,
 }
 
 impl Config {
@@ -88,8 +112,15 @@ impl Config {
             components_root: None,
             cors: None,
             log_level: None,
-            authorize_local: None,
             root: RootConfig::default(),
+            compress_from: Some(DEFAULT_COMPRESSION_THRESHOLD),
+            local_clients: None,
+            sessions: Sessions::On,
+            credential_lifetime: DEFAULT_CREDENTIAL_LIFETIME,
+            administrator: Administrator::Generated {
+                username: DEFAULT_NAME.to_owned(),
+                tell: |_| {},
+            },
         }
     }
 }

@@ -3,11 +3,14 @@
 //! Connections run on the async threads, one task each; a request is a plain `async` call on its
 //! connection's task, without a task, a lock or a tracing span of its own.
 
+pub(crate) mod authentication;
 pub(crate) mod body;
 pub mod chain;
+mod compression;
 pub(crate) mod cors;
 pub(crate) mod listener;
 pub(crate) mod negotiation;
+mod openapi;
 pub(crate) mod peer;
 pub(crate) mod problem;
 pub(crate) mod request_body;

@@ -7,9 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use kora::config::root::{Overrides, RootConfig, is_root_directory};
-use kora::config::{DEFAULT_PORT, Durability, default_data_directory, default_workers};
+use kora::config::{
+    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT, Durability,
+    LocalClients, Sessions, default_data_directory, default_workers,
+};
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
+
+use super::administrator;
 
 /// What is served, and how.
 #[derive(Debug, Args)]
@@ -33,6 +38,14 @@ pub(super) struct Serving {
     /// to disk every MS milliseconds
     #[arg(long, default_value = "full", value_parser = parse_durability)]
     durability: Durability,
+    /// From how many bytes on responses are compressed; 0 for never [default: 1200]
+    #[arg(long, value_name = "BYTES")]
+    compression_threshold: Option<usize>,
+    /// Whether clients on this machine are super users without a login [default: true for `dev` and
+    /// when listening on loopback only]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    authorize_local: Option<bool>,
 }
 
 impl Serving {
@@ -40,10 +53,10 @@ impl Serving {
     pub(super) fn serve(
         self,
         reloading: Reloading,
-        flags: &[(String, String)],
+        settings: &[(String, String)],
         log: Option<&str>,
     ) -> anyhow::Result<()> {
-        let config = self.config(reloading, flags, log)?;
+        let config = self.config(reloading, settings, log)?;
         super::log::start(
             log,
             config.root.log_level().as_deref(),
@@ -64,16 +77,23 @@ impl Serving {
     fn config(
         self,
         reloading: Reloading,
-        flags: &[(String, String)],
+        settings: &[(String, String)],
         log: Option<&str>,
     ) -> anyhow::Result<Config> {
-        let mut flags = flags.to_vec();
-        if let Some(port) = self.port {
-            flags.insert(0, ("HTTP_PORT".to_owned(), port.to_string()));
+        let mut flags = Vec::new();
+        let own = [
+            ("HTTP_PORT", self.port.map(|port| port.to_string())),
+            ("THREADS_COUNT", self.threads.map(|count| count.to_string())),
+            (
+                "HTTP_COMPRESSIONTHRESHOLD",
+                self.compression_threshold.map(|bytes| bytes.to_string()),
+            ),
+            ("AUTHENTICATION_AUTHORIZELOCAL", self.authorize_local.map(|flag| flag.to_string())),
+        ];
+        for (name, value) in own {
+            flags.extend(value.map(|value| (name.to_owned(), value)));
         }
-        if let Some(threads) = self.threads {
-            flags.insert(0, ("THREADS_COUNT".to_owned(), threads.to_string()));
-        }
+        flags.extend_from_slice(settings);
         let overrides = Overrides::new(&flags);
         let root_directory = overrides
             .get("ROOTPATH")
@@ -111,7 +131,17 @@ impl Serving {
             reloading,
             components_root,
             cors: root.cors(),
-            authorize_local: root.authorize_local(),
+            compress_from: match root.compression_threshold() {
+                Some(bytes) => NonZeroUsize::new(bytes),
+                None => Some(DEFAULT_COMPRESSION_THRESHOLD),
+            },
+            local_clients: root.authorize_local().map(|authorize| match authorize {
+                true => LocalClients::SuperUsers,
+                false => LocalClients::Nobody,
+            }),
+            sessions: root.sessions().unwrap_or(Sessions::On),
+            credential_lifetime: root.credential_lifetime().unwrap_or(DEFAULT_CREDENTIAL_LIFETIME),
+            administrator: administrator::source(reloading),
             log_level: super::log::level_of(log),
             root,
             ..Config::new(directory)

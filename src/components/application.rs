@@ -17,17 +17,18 @@ use kora_resource::middleware::Middleware;
 use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
 use kora_store::{Store, StoreError, Table};
 
-use super::Settings;
 use super::discovery::FoundApplication;
 use super::entries::Entries;
 use super::failed_resource::FailedResource;
 use super::registry::{Registration, Served};
+use super::{Settings, data_loader};
 use super::{environment, packages};
 use crate::config::component::{
     ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, Order, PackageOptions, RestOptions,
     StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
+use crate::users::{LoginResource, RolesFile};
 
 /// Why a part of an application did not load. Its text names the file and the line.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,6 +77,10 @@ impl StaticMount {
                 if name == "index.html" {
                     names.insert(String::new());
                 }
+                for extension in &self.options.extensions {
+                    let stem = name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.'));
+                    names.extend(stem.map(str::to_owned));
+                }
                 if entry.path().is_dir() || self.options.files.contains(&join(base, &name)) {
                     names.insert(name);
                 }
@@ -103,6 +108,8 @@ pub(super) struct Application {
     resources: Option<FileSet>,
     environment: Option<EnvironmentFiles>,
     grants: kora_js::Grants,
+    data: Option<FileSet>,
+    roles: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -139,16 +146,20 @@ impl Application {
             resources: None,
             environment: None,
             grants: kora_js::Grants::default(),
+            data: None,
+            roles: None,
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
-            Ok(config) => application.configure(config, &settings.data),
+            Ok(config) => application.configure(config, settings),
             Err(error) => {
                 application.fail("", error.into());
                 return application;
             }
         }
         application.load_schemas(store).await;
+        application.load_roles(settings, store).await;
+        application.load_data(store).await;
         let Some(environment) = application.prepare().await else { return application };
         let plugins = application.load_packages(settings, store, depth).await;
         application.load_code(plugins, environment, settings, store).await;
@@ -163,7 +174,7 @@ impl Application {
             return true;
         }
         let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(&relative));
-        if takes(&self.schemas) || takes(&self.resources) {
+        if takes(&self.schemas) || takes(&self.resources) || takes(&self.roles) {
             return true;
         }
         !self.statics.as_ref().is_some_and(|mount| mount.options.files.contains(&relative))
@@ -221,7 +232,7 @@ impl Application {
         }
     }
 
-    fn configure(&mut self, config: ComponentConfig, data: &Path) {
+    fn configure(&mut self, config: ComponentConfig, settings: &Settings) {
         self.rest = config.rest;
         self.warnings = config.warnings;
         self.packages = config.packages;
@@ -231,9 +242,24 @@ impl Application {
         self.resources = config.resources;
         self.environment = config.environment;
         self.grants = config.grants;
+        self.data = config.data;
+        self.roles = config.roles;
+        if config.login {
+            self.registrations.push(Registration {
+                path: LoginResource::PATH.to_owned(),
+                resource: LoginResource::new(settings.users.clone()),
+                table: None,
+                protocols: Protocols::default(),
+                // It looks at the request for its cookies, as guests do.
+                served: Served::ByGuest,
+            });
+        }
         let directory = self.directory.clone();
-        self.statics =
-            config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
+        self.statics = config.statics.map(|options| StaticMount {
+            directory,
+            data: settings.data.clone(),
+            options,
+        });
     }
 
     async fn load_schemas(&mut self, store: &Arc<Store>) {
@@ -247,6 +273,33 @@ impl Application {
                 self.registrations.extend(applied.tables.into_iter().filter_map(registration));
             }
             Err(failure) => self.fail(&mount, failure),
+        }
+    }
+
+    /// Before the classes, whose modules may read the tables as they load.
+    async fn load_data(&mut self, store: &Arc<Store>) {
+        if let Some(files) = self.data.clone() {
+            self.warnings.extend(data_loader::load(files, &self.directory, store).await);
+        }
+    }
+
+    /// Roles are no reason not to serve: what is wrong with them is reported.
+    async fn load_roles(&mut self, settings: &Settings, store: &Arc<Store>) {
+        let Some(files) = self.roles.clone() else { return };
+        let directory = self.directory.clone();
+        let read = run_blocking(move || {
+            let listed = files.list(&directory)?;
+            listed.iter().map(|file| RolesFile::read(&file.path)).collect::<io::Result<Vec<_>>>()
+        });
+        match read.await {
+            Ok(files) => {
+                for file in files {
+                    self.warnings.extend(file.apply(&settings.users, store).await);
+                }
+            }
+            Err(error) => {
+                self.warnings.push(format!("the roles of {} can't be read: {error}", self.name));
+            }
         }
     }
 
@@ -346,7 +399,7 @@ impl Application {
             })),
             settings: host,
         };
-        match kora_js::load(application, store.clone()).await {
+        match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {
                 self.registrations.extend(guest.exports().iter().map(|exported| Registration {
                     path: exported.path.clone(),
@@ -448,7 +501,9 @@ fn registration(exported: ExportedTable) -> Option<Registration> {
 }
 
 /// Runs blocking work on the blocking pool.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // The task is never aborted, so a failed join is a panic of the work: let it go on here.

@@ -13,6 +13,7 @@ use serde_yaml_ng::Value;
 use super::file_set::FileSet;
 use super::files_option::{file_set, mount};
 use super::permissions;
+pub use super::static_options::StaticOptions;
 use super::yaml::{expand, line_of_key, parse_mapping, to_value};
 
 /// The names under which the file may lie, the first found wins.
@@ -37,6 +38,12 @@ pub struct ComponentConfig {
     pub environment: Option<EnvironmentFiles>,
     /// What the application's code may touch outside its folder.
     pub grants: Grants,
+    /// `dataLoader`: files with records for tables.
+    pub data: Option<FileSet>,
+    /// Files of roles.
+    pub roles: Option<FileSet>,
+    /// `login: true`.
+    pub login: bool,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -47,14 +54,6 @@ pub struct RestOptions {
     /// Send `Last-Modified` with single records.
     pub last_modified: bool,
     pub web_socket: bool,
-}
-
-/// `static:` and its options.
-#[derive(Debug, Clone)]
-pub struct StaticOptions {
-    pub files: FileSet,
-    /// Serve `index.html` for directories.
-    pub index: bool,
 }
 
 /// `<any name>: {package: ...}`.
@@ -100,8 +99,7 @@ pub struct ConfigError {
 }
 
 /// Built-in plugins of Harper that this host does not have yet.
-const NOT_YET: [&str; 7] =
-    ["roles", "dataLoader", "fastifyRoutes", "graphql", "login", "scheduler", "mcp"];
+const NOT_YET: [&str; 4] = ["fastifyRoutes", "graphql", "scheduler", "mcp"];
 
 /// Settings of the whole host that some applications carry along (sections 1.1 and 5).
 const ROOT_KEYS: [&str; 12] = [
@@ -171,7 +169,8 @@ impl ComponentConfig {
             rest: Some(RestOptions { last_modified: false, web_socket: true }),
             schemas: Some(files("*.graphql")),
             resources: Some(files("resources.{js,ts}")),
-            statics: Some(StaticOptions { files: files("web/**"), index: true }),
+            statics: Some(StaticOptions::of(files("web/**"))),
+            roles: Some(files("roles.yaml")),
             ..ComponentConfig::default()
         }
     }
@@ -195,10 +194,14 @@ impl ComponentConfig {
                     Some(file_set(options, "resources.{js,ts}", at.name, at.directory)?)
             }
             "static" => {
-                self.statics = Some(StaticOptions {
-                    files: file_set(options, "web/**", at.name, at.directory)?,
-                    index: flag(options, "index")?.unwrap_or(true),
-                });
+                let files = file_set(options, "web/**", at.name, at.directory)?;
+                let statics = StaticOptions::read(files, options, self.rest.is_some())?;
+                self.warnings.extend(statics.warning());
+                self.statics = Some(statics);
+            }
+            "dataLoader" => {
+                let default = "data/*.{json,yaml,yml}";
+                self.data = Some(file_set(options, default, at.name, at.directory)?);
             }
             "loadEnv" => {
                 self.environment = Some(EnvironmentFiles {
@@ -210,6 +213,10 @@ impl ComponentConfig {
             "logging" => {
                 self.log_level = options.get("level").and_then(Value::as_str).map(str::to_owned);
             }
+            "roles" => {
+                self.roles = Some(file_set(options, "roles.yaml", at.name, at.directory)?);
+            }
+            "login" => self.login = true,
             _ => {
                 if let Some(package) = options.get("package").filter(|package| !is_off(package)) {
                     self.take_package(key, package, options, at)?;
@@ -257,21 +264,28 @@ struct Place<'a> {
     text: &'a str,
 }
 
+fn is_supported(key: &str) -> bool {
+    matches!(
+        key,
+        "rest"
+            | "REST"
+            | "graphqlSchema"
+            | "jsResource"
+            | "static"
+            | "dataLoader"
+            | "loadEnv"
+            | "permissions"
+            | "roles"
+            | "login"
+            | "logging"
+            | "pluginModule"
+            | "extensionModule"
+    )
+}
+
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    const KNOWN: [&str; 10] = [
-        "rest",
-        "REST",
-        "graphqlSchema",
-        "jsResource",
-        "static",
-        "loadEnv",
-        "permissions",
-        "logging",
-        "pluginModule",
-        "extensionModule",
-    ];
-    if KNOWN.contains(&key) || is_off(options) || options.get("package").is_some() {
+    if is_supported(key) || is_off(options) || options.get("package").is_some() {
         return None;
     }
     if ROOT_KEYS.contains(&key) {
@@ -301,7 +315,7 @@ fn is_off(options: &Value) -> bool {
     }
 }
 
-fn flag(options: &Value, key: &str) -> Result<Option<bool>, String> {
+pub(super) fn flag(options: &Value, key: &str) -> Result<Option<bool>, String> {
     match options.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -364,8 +378,10 @@ mod tests {
 
     #[test]
     fn what_is_not_here_is_a_warning() {
-        let warnings = parse("rest: true\nhttp:\n  cors: true\nsurprise: {}\n").unwrap().warnings;
+        let text = "rest: true\nhttp:\n  cors: true\nsurprise: {}\nmcp: {}\n";
+        let warnings = parse(text).unwrap().warnings;
         assert!(warnings[0].starts_with("config.yaml:2: `http` is a setting of the host"));
         assert!(warnings[1].starts_with("config.yaml:4: unknown key `surprise`; skipped"));
+        assert_eq!(warnings[2], "config.yaml:5: `mcp` is not supported yet; skipped");
     }
 }

@@ -7,9 +7,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_yaml_ng::{Mapping, Value};
 
+use super::Sessions;
 use super::component::ConfigError;
 use super::yaml::{line_of_key, to_value};
 
@@ -24,11 +26,12 @@ const ROOT_ONLY: [&str; 7] =
 const APPLICATION_ONLY: [&str; 5] = ["rest", "REST", "graphqlSchema", "jsResource", "static"];
 
 /// The keys that may be set one by one, by the variable or flag of the same name in capitals.
-const SINGLE_KEYS: [&str; 27] = [
+const SINGLE_KEYS: [&str; 28] = [
     "authentication.authorizeLocal",
     "authentication.cacheTTL",
     "authentication.enableSessions",
     "componentsRoot",
+    "http.compressionThreshold",
     "http.cors",
     "http.corsAccessControlAllowHeaders",
     "http.corsAccessList",
@@ -198,6 +201,24 @@ impl RootConfig {
         self.get("authentication.authorizeLocal")?.as_bool()
     }
 
+    /// `authentication.enableSessions`.
+    pub fn sessions(&self) -> Option<Sessions> {
+        Some(match self.get("authentication.enableSessions")?.as_bool()? {
+            true => Sessions::On,
+            false => Sessions::Off,
+        })
+    }
+
+    /// `authentication.cacheTTL`.
+    pub fn credential_lifetime(&self) -> Option<Duration> {
+        self.get("authentication.cacheTTL")?.as_u64().map(Duration::from_millis)
+    }
+
+    /// `http.compressionThreshold`, in bytes; 0 for never.
+    pub fn compression_threshold(&self) -> Option<usize> {
+        usize::try_from(self.get("http.compressionThreshold")?.as_u64()?).ok()
+    }
+
     /// `logging.level`.
     pub fn log_level(&self) -> Option<String> {
         self.string("logging.level")
@@ -277,7 +298,10 @@ impl RootConfig {
         let boolean = (Value::is_bool as fn(&Value) -> bool, "must be true or false");
         for (section, key, (is_right, message)) in [
             ("http", "cors", boolean),
+            ("http", "compressionThreshold", (Value::is_u64, "must be a number of bytes")),
             ("authentication", "authorizeLocal", boolean),
+            ("authentication", "enableSessions", boolean),
+            ("authentication", "cacheTTL", (Value::is_u64, "must be in milliseconds")),
             ("threads", "count", (is_thread_count, "must be a number of threads, or auto")),
             (
                 "logging",

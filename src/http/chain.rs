@@ -14,15 +14,15 @@ use futures_util::future::BoxFuture;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
-use kora_resource::middleware::{self, Body, Listener, Middleware, Origin, Step};
+use kora_resource::middleware::{self, Body, Listener, Middleware, Origin, Place, Step};
 use kora_resource::{Error, RequestInfo, Result, User};
 
 use super::Response;
 use super::body::ResponseBody;
 use super::peer::Peer;
-use super::problem;
 use super::request_body::RequestBody;
 use super::router::Router;
+use super::{authentication, compression, problem};
 
 /// The listeners of all components in the order in which requests pass them.
 #[derive(Default)]
@@ -34,13 +34,38 @@ pub struct Chain {
 struct Run {
     middleware: Arc<dyn Middleware>,
     listeners: Vec<usize>,
+    side: Side,
 }
 
-/// What middleware has made of a request, as an extension of it: who asks, and the components' own
-/// objects for it.
-#[derive(Clone)]
+/// On which side of authentication a run stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// `runFirst`: nobody has looked at the request's credentials yet.
+    Before,
+    Behind,
+}
+
+impl Side {
+    fn of(listener: &Listener) -> Side {
+        match listener.place {
+            Place::First => Side::Before,
+            Place::Registered | Place::Last => Side::Behind,
+        }
+    }
+}
+
+/// Whether it is settled who sends a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// The connection's client, until somebody looks at what the request says.
+    Unknown,
+    /// The client that comes with it: by its credentials, or by what middleware said.
+    Known,
+}
+
+/// What middleware has made of a request, as an extension of it: the components' own objects for it.
+#[derive(Clone, Default)]
 pub(crate) struct Passed {
-    pub(crate) user: Option<Arc<User>>,
     pub(crate) origins: Vec<Origin>,
 }
 
@@ -83,14 +108,16 @@ impl Chain {
         let mut runs: Vec<Run> = Vec::new();
         let mut last = None;
         for (component, listener) in order {
+            let side = Side::of(of((component, listener)));
             match runs.last_mut() {
-                Some(run) if last == Some(component) => run.listeners.push(listener),
+                Some(run) if last == Some((component, side)) => run.listeners.push(listener),
                 _ => runs.push(Run {
                     middleware: components[component].clone(),
                     listeners: vec![listener],
+                    side,
                 }),
             }
-            last = Some(component);
+            last = Some((component, side));
         }
         Chain { runs }
     }
@@ -133,22 +160,53 @@ pub(crate) fn pass<'a>(
     at: usize,
     request: Request<RequestBody>,
     peer: &'a Peer,
+    asker: Asker,
 ) -> BoxFuture<'a, Response> {
     Box::pin(async move {
         let (parts, body) = request.into_parts();
-        for (at, run) in chain.runs.iter().enumerate().skip(at) {
+        let mut runs = chain.runs.iter().enumerate().skip(at);
+        let concerned = runs.find_map(|(at, run)| {
             let listeners = run.concerned(&parts);
-            if !listeners.is_empty() {
-                let instance = parts.uri.to_string();
-                let passage = Passage { router, chain, next: at + 1, peer };
-                return match passage.run(run, &listeners, parts, body).await {
-                    Ok(response) => response,
-                    Err(error) => problem::response(&error, &instance),
-                };
-            }
+            (!listeners.is_empty()).then_some((at, run, listeners))
+        });
+        let Some((at, run, listeners)) = concerned else {
+            return router.route(Request::from_parts(parts, body), peer, asker).await;
+        };
+        let (mut identified, mut asker) = (None, asker);
+        if run.side == Side::Behind {
+            let request = Request::from_parts(parts.clone(), ());
+            identified = match router.identify(peer, asker, &request).await {
+                Ok(identified) => identified,
+                Err(error) if is_upgrade(&parts) => {
+                    problem::log(&error, &parts.uri.to_string());
+                    Some(peer.as_user(None))
+                }
+                Err(error) => return authentication::refusal(&error, &parts.uri.to_string()),
+            };
+            asker = Asker::Known;
         }
-        router.route(Request::from_parts(parts, body), peer).await
+        let peer = identified.as_ref().unwrap_or(peer);
+        let passage = Passage { router, chain, next: at + 1, peer, asker };
+        let mut response = match passage.run(run, &listeners, &parts, body).await {
+            Ok(response) => response,
+            Err(error) => problem::response(&error, &parts.uri.to_string()),
+        };
+        if parts.extensions.get::<Passed>().is_none() {
+            compress(&mut response, &parts.headers, router);
+        }
+        authentication::challenge(response)
     })
+}
+
+/// Compresses what the outermost listener has answered: inside of it, bodies are as they were made.
+fn compress(response: &mut Response, request: &HeaderMap, router: &Router) {
+    let was_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
+    compression::apply(response, request, router.compress_from);
+    let headers = response.headers_mut();
+    if !was_encoded && headers.contains_key(header::CONTENT_ENCODING) {
+        let varies = HeaderValue::from_static("Accept-Encoding");
+        headers.entry(header::VARY).or_insert(varies);
+    }
 }
 
 /// A request in one run.
@@ -158,6 +216,7 @@ struct Passage<'a> {
     /// The run behind this one.
     next: usize,
     peer: &'a Peer,
+    asker: Asker,
 }
 
 impl Passage<'_> {
@@ -165,30 +224,30 @@ impl Passage<'_> {
         &self,
         run: &Run,
         listeners: &[usize],
-        parts: Parts,
+        parts: &Parts,
         body: RequestBody,
     ) -> Result<Response> {
-        let Passed { user, origins } = parts
-            .extensions
-            .get::<Passed>()
-            .cloned()
-            .unwrap_or_else(|| Passed { user: self.peer.user().cloned(), origins: Vec::new() });
-        let info = Arc::new(self.peer.request_info(&parts));
+        let Passed { origins } = parts.extensions.get::<Passed>().cloned().unwrap_or_default();
+        let info = Arc::new(self.peer.request_info(parts));
+        let user = match self.asker {
+            Asker::Known => self.peer.user().cloned(),
+            Asker::Unknown => None,
+        };
         let request = middleware::Request {
             info: info.clone(),
             body: body.into_middleware(),
-            user,
-            is_web_socket: is_upgrade(&parts),
+            user: user.clone(),
+            is_web_socket: is_upgrade(parts),
             origins,
         };
         let mut steps = run.middleware.handle(listeners, request)?;
         while let Some(step) = steps.next().await {
             match step {
                 Step::Next { request, respond } => {
-                    let response = match restored(&parts, &info, request) {
-                        Ok(request) => {
-                            pass(self.router, self.chain, self.next, request, self.peer).await
-                        }
+                    let changed = (!is_same(&request.user, &user))
+                        .then(|| self.peer.as_user(request.user.clone()));
+                    let response = match restored(parts, &info, request) {
+                        Ok(request) => self.go_on(request, changed).await,
                         Err(error) => problem::response(&error, &info.url),
                     };
                     respond(to_middleware(response));
@@ -204,6 +263,22 @@ impl Passage<'_> {
         }
         Err(Error::unavailable("the component's worker ended before it answered, try again"))
     }
+
+    /// What lies behind this run; `changed` is who the listeners say is asking.
+    async fn go_on(&self, request: Request<RequestBody>, changed: Option<Peer>) -> Response {
+        let (peer, asker) = match &changed {
+            Some(changed) => (changed, Asker::Known),
+            None => (self.peer, self.asker),
+        };
+        pass(self.router, self.chain, self.next, request, peer, asker).await
+    }
+}
+
+fn is_same(one: &Option<Arc<User>>, other: &Option<Arc<User>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 fn is_upgrade(parts: &Parts) -> bool {
@@ -218,7 +293,7 @@ fn restored(
     before: &Arc<RequestInfo>,
     request: middleware::Request,
 ) -> Result<Request<RequestBody>> {
-    let middleware::Request { info, body, user, is_web_socket: _, origins } = request;
+    let middleware::Request { info, body, user: _, is_web_socket: _, origins } = request;
     let mut parts = original.clone();
     if !Arc::ptr_eq(before, &info) {
         parts.method = Method::from_bytes(info.method.as_bytes())
@@ -234,7 +309,7 @@ fn restored(
             parts.headers = header_map(&info.headers)?;
         }
     }
-    parts.extensions.insert(Passed { user, origins });
+    parts.extensions.insert(Passed { origins });
     Ok(Request::from_parts(parts, body.into()))
 }
 
@@ -309,7 +384,7 @@ fn until_failure(stream: middleware::ByteStream) -> impl futures_core::Stream<It
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kora_resource::middleware::{Place, Steps};
+    use kora_resource::middleware::Steps;
 
     struct Named(Vec<Listener>);
 

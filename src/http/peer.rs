@@ -1,7 +1,7 @@
 //! Who is on the other end of a connection, and the [`Context`] of what it asks.
 //!
-//! Authentication comes with a later slice. Today a loopback peer is the local super user
-//! (`spec/harper-rest.md` section 9.1, local bypass) and everybody else is nobody.
+//! A connection's client is trusted or nobody by its address; a request may say more
+//! ([`super::authentication`]) and is then that of another [`Peer`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
@@ -12,11 +12,12 @@ use kora_resource::{Context, RequestInfo, User};
 
 use super::chain::Passed;
 use crate::components::registry::Served;
+use crate::config::LocalClients;
 
 static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
-    LazyLock::new(|| Arc::new(User { username: "local".to_owned(), super_user: true }));
+    LazyLock::new(|| Arc::new(User::unstored_super_user("local")));
 
-/// One connection's client.
+/// One connection's client, or who one of its requests says that it is.
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: IpAddr,
@@ -26,9 +27,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr) -> Peer {
+    pub(crate) fn new(address: SocketAddr, local_clients: LocalClients) -> Peer {
         let address = address.ip().to_canonical();
-        let user = address.is_loopback().then(|| LOCAL_SUPER_USER.clone());
+        let is_trusted = local_clients == LocalClients::SuperUsers && address.is_loopback();
+        Peer::with_user(address, is_trusted.then(|| LOCAL_SUPER_USER.clone()))
+    }
+
+    fn with_user(address: IpAddr, user: Option<Arc<User>>) -> Peer {
         let plain_context =
             Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
         Peer { address, user, plain_context }
@@ -39,24 +44,29 @@ impl Peer {
         self.user.as_ref()
     }
 
+    /// The same client as somebody else, or as nobody.
+    pub(crate) fn as_user(&self, user: Option<Arc<User>>) -> Peer {
+        Peer::with_user(self.address, user)
+    }
+
+    /// Whether the client is somebody by its address alone.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.user.is_some()
+    }
+
     /// The context of one request. The copy of the request is made only for guests.
     pub(crate) fn context(&self, served: Served, request: &Parts) -> Arc<Context> {
-        let passed = request.extensions.get::<Passed>();
-        let context = || match passed {
-            Some(Passed { user, origins }) => Context {
-                user: user.clone(),
-                origins: origins.clone(),
-                authorize: true,
-                ..Context::default()
-            },
-            None => Context { user: self.user.clone(), authorize: true, ..Context::default() },
-        };
         match served {
-            Served::Natively if passed.is_none() => self.plain_context.clone(),
-            Served::Natively => Arc::new(context()),
+            Served::Natively => self.plain_context.clone(),
             Served::ByGuest => Arc::new(Context {
+                user: self.user.clone(),
                 request: Some(Arc::new(self.request_info(request))),
-                ..context()
+                authorize: true,
+                origins: request
+                    .extensions
+                    .get::<Passed>()
+                    .map(|passed| passed.origins.clone())
+                    .unwrap_or_default(),
             }),
         }
     }

@@ -1,5 +1,7 @@
 //! Where a request goes: a WebSocket, a static file, a resource over REST or SSE, or nowhere.
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -8,33 +10,34 @@ use hyper::{Method, Request, StatusCode};
 use kora_resource::Protocol;
 
 use super::Response;
-use super::chain::{self, HandlerPath, Passed};
+use super::authentication::{self, Authentication};
+use super::chain::{self, Asker, HandlerPath, Passed};
 use super::cors::Cors;
 use super::peer::Peer;
 use super::request_body::RequestBody;
-use super::{negotiation, problem, rest, static_files};
+use super::{negotiation, openapi, problem, rest, static_files};
 use crate::components::Components;
+use crate::config::static_options::Order;
 use crate::realtime::drain::Drain;
 use crate::realtime::{sse, websocket};
 
 /// Routes the requests of all connections.
 pub(crate) struct Router {
-    components: Arc<Components>,
+    pub(crate) components: Arc<Components>,
     /// The largest request body, in bytes.
-    body_limit: usize,
+    pub(crate) body_limit: usize,
     /// `None` where pages of other origins may not ask.
-    cors: Option<Cors>,
-    drain: Drain,
+    pub(crate) cors: Option<Cors>,
+    /// From how many bytes on bodies are compressed; `None` for never.
+    pub(crate) compress_from: Option<NonZeroUsize>,
+    pub(crate) drain: Drain,
+    pub(crate) authentication: Authentication,
 }
 
 impl Router {
-    pub(crate) fn new(
-        components: Arc<Components>,
-        body_limit: usize,
-        cors: Option<Cors>,
-        drain: Drain,
-    ) -> Router {
-        Router { components, body_limit, cors, drain }
+    /// The client of a new connection.
+    pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
+        Peer::new(address, self.authentication.local_clients())
     }
 
     /// Answers one request: through the components' middleware, if they have any.
@@ -53,13 +56,18 @@ impl Router {
         let request = request.map(RequestBody::Incoming);
         let chain = self.components.snapshot().chain.clone();
         match chain {
-            None => self.route(request, peer).await,
-            Some(chain) => chain::pass(self, &chain, 0, request, peer).await,
+            None => self.route(request, peer, Asker::Unknown).await,
+            Some(chain) => chain::pass(self, &chain, 0, request, peer, Asker::Unknown).await,
         }
     }
 
     /// Answers one request that has passed all middleware.
-    pub(super) async fn route(&self, request: Request<RequestBody>, peer: &Peer) -> Response {
+    pub(super) async fn route(
+        &self,
+        request: Request<RequestBody>,
+        peer: &Peer,
+        asker: Asker,
+    ) -> Response {
         let url = request.uri().path_and_query().map_or("/", |url| url.as_str());
         let snapshot = self.components.snapshot();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -73,6 +81,15 @@ impl Router {
             let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
             let found = found.or_else(|| Some((snapshot.sockets.clone()?, url.to_owned())));
             drop(snapshot);
+            // A handshake is never refused; who is not who they say they are is nobody.
+            let identified = match self.identify(peer, asker, &request).await {
+                Ok(identified) => identified,
+                Err(error) => {
+                    problem::log(&error, url);
+                    Some(peer.as_user(None))
+                }
+            };
+            let peer = identified.as_ref().unwrap_or(peer);
             return websocket::accept(request, found, peer, &self.drain);
         }
 
@@ -89,21 +106,47 @@ impl Router {
             && found.as_ref().is_none_or(|(registration, _, _)| {
                 registration.path.is_empty() || snapshot.may_be_static(request.uri().path())
             });
-        let on_disk = goes_to_disk.then(|| arc_swap::Guard::into_inner(snapshot));
-        if let Some(snapshot) = on_disk
-            && let Some(response) = static_files::serve(&snapshot.statics, &request).await
+        let is_openapi = snapshot.rest.is_some()
+            && openapi::is_asked_for(&request)
+            && found.as_ref().is_none_or(|(registration, _, _)| registration.path.is_empty());
+        let kept = (goes_to_disk || is_openapi).then(|| arc_swap::Guard::into_inner(snapshot));
+        if is_openapi && let Some(snapshot) = &kept {
+            let identified = match self.identify(peer, asker, &request).await {
+                Ok(identified) => identified,
+                Err(error) => return authentication::refusal(&error, url),
+            };
+            let peer = identified.as_ref().unwrap_or(peer);
+            let (request, _) = request.into_parts();
+            return openapi::respond(&snapshot.registry, &request, peer, self.compress_from);
+        }
+        if let Some(snapshot) = &kept
+            && let Some(response) =
+                static_files::serve(snapshot.clone(), Order::BeforeResources, &request).await
         {
             return response;
         }
         let Some((registration, remainder_start, last_modified)) = found else {
+            if let Some(snapshot) = kept
+                && let Some(response) =
+                    static_files::serve(snapshot, Order::AfterResources, &request).await
+            {
+                return response;
+            }
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
+        let identified = match self.identify(peer, asker, &request).await {
+            Ok(identified) => identified,
+            Err(error) => return authentication::refusal(&error, url),
+        };
+        let peer = identified.as_ref().unwrap_or(peer);
         let passed = request.extensions().get::<Passed>().is_some();
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
             last_modified,
             body_limit: self.body_limit,
+            // Middleware wants to see the body; what it answers is compressed behind it.
+            compress_from: self.compress_from.filter(|_| !passed),
             peer,
         };
         let mut response = if is_event_stream {
@@ -114,6 +157,21 @@ impl Router {
         if passed {
             response.extensions_mut().insert(HandlerPath(registration.path.clone()));
         }
-        response
+        authentication::challenge(response)
+    }
+
+    /// Who sends a request, where it is somebody else than `peer`.
+    pub(super) async fn identify<B>(
+        &self,
+        peer: &Peer,
+        asker: Asker,
+        request: &Request<B>,
+    ) -> kora_resource::Result<Option<Peer>> {
+        match asker {
+            Asker::Known => Ok(None),
+            Asker::Unknown => {
+                self.authentication.identify(peer, request.uri(), request.headers()).await
+            }
+        }
     }
 }

@@ -210,6 +210,9 @@ async fn the_root_configuration_says_how_to_serve() {
     assert_eq!(config, serde_json::json!({"port": 0, "hostname": "from-file"}));
     server.get("/Dog/").await.expect(200);
     let origin = [("origin", "https://a.example")];
+    // Pages of other origins are not trusted for being shown on this machine.
+    let administrator = crate::users::as_administrator();
+    let asked = [origin[0], ("authorization", administrator.as_str())];
     let preflight = server.send("OPTIONS", "/Dog/", &origin, "").await.expect(200);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("https://a.example"));
     assert_eq!(
@@ -220,9 +223,10 @@ async fn the_root_configuration_says_how_to_serve() {
         preflight.header("access-control-allow-headers"),
         Some("Accept, Content-Type, Authorization")
     );
-    let answer = server.send("GET", "/Dog/", &origin, "").await.expect(200);
+    let answer = server.send("GET", "/Dog/", &asked, "").await.expect(200);
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
-    let stranger = server.send("GET", "/Dog/", &[("origin", "https://b.example")], "").await;
+    let stranger = [("origin", "https://b.example"), asked[1]];
+    let stranger = server.send("GET", "/Dog/", &stranger, "").await;
     assert_eq!(stranger.expect(200).header("access-control-allow-origin"), None);
     drop(server);
     let variables = [
@@ -232,12 +236,52 @@ async fn the_root_configuration_says_how_to_serve() {
     let server = serve_root(&app, &["--HTTP_PORT=127.0.0.2:0"], &variables);
     assert!(server.address.to_string().starts_with("127.0.0.2:"), "{}", server.address);
     assert_eq!(server.get("/Config").await.expect(200).json()["hostname"], "from-variable");
-    let answer = server.send("GET", "/Dog/", &origin, "").await.expect(200);
+    let answer = server.send("GET", "/Dog/", &asked, "").await.expect(200);
     assert_eq!(answer.header("access-control-allow-origin"), None);
     drop(server);
     let forced = [("HARPER_SET_CONFIG", r#"{"node":{"hostname":"forced"}}"#), variables[0]];
     let server = serve_root(&app, &["--port", "0"], &forced);
     assert_eq!(server.get("/Config").await.expect(200).json()["hostname"], "forced");
+}
+
+#[tokio::test]
+async fn the_root_configuration_says_who_is_trusted_and_what_is_compressed() {
+    let file = "storage: { path: data }\nhttp: { compressionThreshold: 100 }\n\
+                authentication: { authorizeLocal: false, enableSessions: false, cacheTTL: 0 }\n";
+    let app = App::new(&[
+        ("harper-config.yaml", file),
+        ("components/app/config.yaml", "rest: true\njsResource: true\nlogin: true\n"),
+        (
+            "components/app/resources.js",
+            "export class Text extends Resource {
+               allowRead() { return true; }
+               get() { return { user: this.getCurrentUser()?.username, text: 'a'.repeat(500) }; }
+             }",
+        ),
+    ]);
+    let server = serve_root(&app, &["--port", "0"], &[]);
+    let gzip = ("accept-encoding", "gzip");
+    let encoding = |headers: &hyper::HeaderMap| headers.contains_key("content-encoding");
+    let (_, headers, _) = server.send_bytes("GET", "/Text", &[gzip], "").await;
+    assert!(encoding(&headers), "{headers:?}");
+    assert_eq!(server.get("/Text").await.expect(200).json().get("user"), None);
+    // Without sessions a login is checked and not remembered.
+    let (username, password) = crate::harness::ADMINISTRATOR;
+    let login = serde_json::json!({"username": username, "password": password}).to_string();
+    let json = [crate::harness::client::JSON];
+    let answer = server.send("POST", "/login", &json, &login).await;
+    assert_eq!(answer.header("set-cookie"), None, "{answer:?}");
+    drop(server);
+    // Variables and flags stand above the file.
+    let variables = [("HTTP_COMPRESSIONTHRESHOLD", "0")];
+    let server = serve_root(&app, &["--port", "0", "--authorize-local"], &variables);
+    let (_, headers, _) = server.send_bytes("GET", "/Text", &[gzip], "").await;
+    assert!(!encoding(&headers), "{headers:?}");
+    assert_eq!(server.get("/Text").await.expect(200).json()["user"], "local");
+    drop(server);
+    let variables = [("AUTHENTICATION_AUTHORIZELOCAL", "true")];
+    let server = serve_root(&app, &["--port", "0"], &variables);
+    assert_eq!(server.get("/Text").await.expect(200).json()["user"], "local");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use kora_resource::middleware::Middleware;
-use kora_resource::{Error, Resource, Result, Value};
+use kora_resource::{Accounts, Error, Resource, Result, Value};
 use kora_store::Store;
 use tokio::sync::oneshot;
 
@@ -73,6 +73,8 @@ impl Surroundings {
         let _ = std::fs::create_dir_all(&temporary);
         let mut environment: HashMap<String, String> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            // What steers the dynamic linker must not reach a program that the component may start.
+            .filter(|(key, _)| !key.starts_with("LD_") && !key.starts_with("DYLD_"))
             .collect();
         environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
         environment.extend(application.environment.clone());
@@ -119,6 +121,7 @@ pub struct Exported {
 pub async fn load(
     application: Application,
     store: Arc<Store>,
+    accounts: Arc<dyn Accounts>,
 ) -> Result<Arc<Generation>, LoadError> {
     let tables = store.tables();
     let modules: Arc<[(PathBuf, String)]> = application
@@ -143,6 +146,7 @@ pub async fn load(
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
+            accounts: accounts.clone(),
             tables: tables.clone(),
             index,
             generation: number,

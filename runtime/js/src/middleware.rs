@@ -4,10 +4,10 @@
 //! listeners do comes back as steps over a small channel: their `next` is answered by the host on its
 //! own threads, the worker only waits. A request that has passed a worker already goes there again.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use kora_resource::middleware::{Listener, Middleware, Origin, Request, Step, Steps};
-use kora_resource::{Error, Result};
+use kora_resource::{Error, Result, User};
 use tokio::sync::mpsc;
 
 use crate::generation::Generation;
@@ -32,9 +32,19 @@ pub(crate) struct CallOrigin {
     pub(crate) worker: usize,
     /// The number under which the worker's JavaScript knows the object; never given twice there.
     pub(crate) number: u32,
+    /// Who was asking when the request left the component.
+    pub(crate) user: Option<Arc<User>>,
 }
 
 impl CallOrigin {
+    /// Whether the same one asks as when the request left the component.
+    pub(crate) fn has_left_with(&self, user: Option<&Arc<User>>) -> bool {
+        match (&self.user, user) {
+            (Some(left), Some(user)) => Arc::ptr_eq(left, user),
+            (left, user) => left.is_none() && user.is_none(),
+        }
+    }
+
     /// The origin that a generation left with a request, if it left one.
     pub(crate) fn find(origins: &[Origin], generation: u64) -> Option<&CallOrigin> {
         origins

@@ -18,19 +18,28 @@ pub mod middleware;
 pub mod query;
 mod record;
 mod resource;
+mod row_errors;
 pub mod schema;
 mod target;
+mod user;
 pub mod value;
 
 pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
-pub use context::{Context, RequestInfo, User};
+pub use context::{Context, RequestInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource,
+    ResourceFuture,
 };
+pub use row_errors::RowErrors;
 pub use target::Target;
+pub use user::{
+    Access, AccessSet, Accounts, AttributePermission, Attributes, Operator, Permission,
+    PermissionError, Role, SUPER_USER_ROLE, StructureUser, TablePermission, TableRights, User,
+    session_cookie,
+};
 pub use value::{Map, Value};

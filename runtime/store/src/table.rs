@@ -4,8 +4,10 @@
 //! its [`Definition`]. Only the writer's thread does that, between two batches, so that every write
 //! is planned with exactly the indexes that exist.
 
+mod bulk;
 mod generated_id;
 mod resource;
+mod rights;
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ import { ws } from "ext:kora/harperdb/sockets.ts";
 import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { addTable, finishResources, resources } from "ext:kora/harperdb/resources.ts";
+import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
 import { transaction } from "ext:kora/harperdb/transaction.ts";
@@ -59,7 +60,7 @@ const TYPE_NAMES = [
 ];
 const GLOBALS = [
   "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
-  "RequestTarget", "resources", "createBlob", "operation", "threads",
+  "RequestTarget", "resources", "createBlob", "operation", "authenticateUser", "threads",
 ];
 
 /** Makes the module's values and the globals; gives the source of the module that exports them. */
@@ -87,9 +88,9 @@ function start(): string {
     getContext,
     getUser: () => getContext().user,
     getResponse: () => getContext().response,
-    authenticateUser: unavailable("authenticateUser"),
+    authenticateUser,
     createBlob: unavailable("createBlob"),
-    operation: unavailable("operation"),
+    operation,
     config: settings.config ?? {},
     threads: [],
     server: {
@@ -106,9 +107,9 @@ function start(): string {
       upgrade: ignored("server.upgrade"),
       socket: unavailable("server.socket"),
       recordAnalytics: () => {},
-      getUser: unavailable("server.getUser"),
-      authenticateUser: unavailable("server.authenticateUser"),
-      operation: unavailable("server.operation"),
+      getUser,
+      authenticateUser,
+      operation,
     },
   };
   const surroundings = {

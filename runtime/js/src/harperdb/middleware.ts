@@ -7,11 +7,11 @@ import {
   op_kora_listeners,
   op_kora_next,
 } from "ext:core/ops";
-import { runWith, userOf } from "ext:kora/harperdb/context.ts";
+import { runWith, type User, userOf } from "ext:kora/harperdb/context.ts";
 import { customTypes, transcode } from "ext:kora/harperdb/content_types.ts";
 import { failure } from "ext:kora/harperdb/errors.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
-import { forgetRequest, keepRequest, RequestContext } from "ext:kora/harperdb/request.ts";
+import { forgetRequest, keepRequest, RequestContext, takeResumed } from "ext:kora/harperdb/request.ts";
 import {
   bodyNumber,
   changeable,
@@ -90,12 +90,14 @@ export function finishListeners(): void {
 export function handleRequest(
   call: number,
   indexes: number[],
-  user: number,
+  user: User | undefined,
   body: number,
   isWebSocket: boolean,
 ): void {
-  const request = new RequestContext(call, body);
-  request.user = userOf(user);
+  const resumed = takeResumed();
+  resumed?.takeUp(call, body);
+  const request = resumed ?? new RequestContext(call, body);
+  request.user ??= userOf(user);
   request.isWebSocket = isWebSocket;
   const passage = new Passage(call, request, indexes);
   runWith(request, () => passage.run());
@@ -128,6 +130,7 @@ class Passage {
       const taken = this.#request.takenNodeResponse;
       if (taken && (result === undefined || result === null)) result = await taken.answered();
       const { status, headers, body } = await outgoing(result);
+      addOwnHeaders(headers, this.#request.setHeaders);
       isSocket = status === 101;
       op_kora_answer(call, status, headers, body);
     } catch (error) {
@@ -173,10 +176,7 @@ class Passage {
         method: request.changedMethod ?? null,
         url: request.changedUrl ?? null,
         headers: request.touchedHeaders ? flat(request.touchedHeaders) : null,
-        user: user === this.#user ? null : {
-          username: user ? String(user.username ?? user.id ?? "") : null,
-          superUser: user?.role?.permission?.super_user === true,
-        },
+        user: user === this.#user ? null : JSON.stringify(user ?? null),
       },
       body,
       request.isWebSocket,
@@ -185,6 +185,16 @@ class Passage {
     const response = new HostResponse(view);
     this.#responses.push(response);
     return response;
+  }
+}
+
+/** What code has set on the request's response, such as a session's cookie, where it is not yet there. */
+function addOwnHeaders(headers: string[], own: Headers | undefined): void {
+  for (const [name, value] of own ?? []) {
+    const isThere = headers.some((text, at) =>
+      at % 2 === 0 && text === name && (name !== "set-cookie" || headers[at + 1] === value)
+    );
+    if (!isThere) headers.push(name, value);
   }
 }
 

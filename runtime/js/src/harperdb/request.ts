@@ -102,6 +102,19 @@ export class RequestContext extends Context {
     });
   }
 
+  /** Takes the request up again, as the host and other components have made it since. */
+  takeUp(call: number, body: number): void {
+    this.rebase(call);
+    this.#method = undefined;
+    this.#url = undefined;
+    this.releaseBody();
+    this.#bodyNumber = body;
+    this.#body = undefined;
+    this.#bytes = undefined;
+    this.#hasData = false;
+    this.#data = undefined;
+  }
+
   override get method(): string | undefined {
     return this.#method ?? super.method;
   }
@@ -247,7 +260,7 @@ export class RequestContext extends Context {
   }
 }
 
-/** The request of the call that is about to be entered, where this worker's listeners have seen it. */
+/** The request of what is about to be entered, where this worker's listeners have seen it. */
 let resumed: RequestContext | undefined;
 /** By numbers that are never given twice: a call that comes late must not find another's request. */
 const underway = new Map<number, RequestContext>();
@@ -268,9 +281,10 @@ export function forgetRequest(number: number, isSocket: boolean): void {
   else underway.delete(number);
 }
 
-/** Rust: the next call comes out of request `number`. */
-export function resume(number: number): void {
+/** Rust: the next entry comes out of request `number`; `keepsUser` if nobody else asks since then. */
+export function resume(number: number, keepsUser: boolean): void {
   resumed = underway.get(number);
+  if (resumed && !keepsUser) resumed.user = undefined;
 }
 
 /** The context that was resumed, once. */

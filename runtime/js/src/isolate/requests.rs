@@ -9,7 +9,7 @@ use kora_resource::Context;
 use kora_resource::middleware::{Listener, Request, Step};
 use tokio::sync::mpsc;
 
-use super::{Isolate, user_kind};
+use super::{Isolate, user_to_v8};
 use crate::bodies::Bodies;
 use crate::middleware::CallOrigin;
 use crate::ops::requests::Listeners;
@@ -24,8 +24,9 @@ impl Isolate {
         steps: mpsc::Sender<Step>,
     ) {
         let Request { info, body, user, is_web_socket, origins } = request;
-        let context = Arc::new(Context { user, request: Some(info), authorize: true, origins });
-        let user = user_kind(&context);
+        let context =
+            Arc::new(Context { user: user.clone(), request: Some(info), authorize: true, origins });
+        self.resume_context(&context);
         let body = self.js.op_state().borrow_mut().borrow_mut::<Bodies>().insert(body);
         let number = self.insert(PendingCall { context, answer: Answer::Steps(steps) });
         let Some(entry) = &self.entry else { return };
@@ -39,7 +40,10 @@ impl Isolate {
         let arguments: [v8::Local<v8::Value>; 5] = [
             v8::Integer::new(scope, number as i32).into(),
             v8::Array::new_with_elements(scope, &listeners).into(),
-            v8::Integer::new(scope, user as i32).into(),
+            match &user {
+                Some(user) => user_to_v8(scope, &mut self.users, user),
+                None => v8::undefined(scope).into(),
+            },
             v8::Integer::new(scope, body).into(),
             v8::Boolean::new(scope, is_web_socket).into(),
         ];
@@ -53,17 +57,19 @@ impl Isolate {
         }
     }
 
-    /// Has the next call run with the object that this worker's listeners have made of its request.
+    /// Has the next entry run with the object that this worker's listeners have made of the request.
     pub(super) fn resume_context(&mut self, context: &Context) {
         if context.origins.is_empty() {
             return;
         }
-        let number = {
+        let (number, keeps_user) = {
             let state = self.js.op_state();
             let state = state.borrow();
             let worker = state.borrow::<WorkerState>();
             match CallOrigin::find(&context.origins, worker.generation) {
-                Some(origin) if origin.worker == worker.worker_index => origin.number,
+                Some(origin) if origin.worker == worker.worker_index => {
+                    (origin.number, origin.has_left_with(context.user.as_ref()))
+                }
                 Some(_) | None => return,
             }
         };
@@ -73,7 +79,8 @@ impl Isolate {
         let function = v8::Local::new(scope, function);
         let undefined = v8::undefined(scope).into();
         let number = v8::Integer::new(scope, number as i32).into();
-        function.call(scope, undefined, &[number]);
+        let keeps_user = v8::Boolean::new(scope, keeps_user).into();
+        function.call(scope, undefined, &[number, keeps_user]);
     }
 
     /// The listeners that the component has registered.

@@ -46,6 +46,7 @@ deno_core::extension!(
         ops::op_http_notify_serving,
         ops::op_http_serve_address_override,
         ops::op_create_worker,
+        ops::op_bootstrap_unstable_args,
     ],
     lazy_loaded_esm = [
         dir "src/node",

@@ -209,3 +209,12 @@ pub(crate) fn op_http_serve_address_override() -> (u8, String, u32, bool) {
 pub(crate) fn op_create_worker() -> Result<(), JsErrorBox> {
     Err(unavailable("worker_threads.Worker", "each component runs in several workers already"))
 }
+
+/// Asked for by `child_process.fork()`, which would start another server.
+#[op2(fast)]
+pub(crate) fn op_bootstrap_unstable_args() -> Result<(), JsErrorBox> {
+    Err(unavailable(
+        "child_process.fork()",
+        "start a program that permissions.run names with spawn()",
+    ))
+}

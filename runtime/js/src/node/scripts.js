@@ -85,7 +85,9 @@ Object.defineProperty(deno, deno.internal, { value: internals });
 /** Why something was refused, in the words of the component's configuration. */
 function explained(message) {
   const denied = /^Requires (\w+) access(?: to (.+?))?, run again/.exec(message);
-  if (denied === null) return message;
+  if (denied === null) {
+    return message.replace(/--allow-(read|write|net|run)\b/g, "permissions.$1 in config.yaml");
+  }
   const [, access, what = "anything"] = denied;
   const doing = { read: "read", write: "write", net: "connect to", run: "run" }[access];
   const who = `component ${quoted(host.application)}`;

@@ -21,10 +21,12 @@ use deno_error::JsErrorBox;
 pub(crate) const NODE_VERSION: &str = "22.21.0";
 
 /// Changes to scripts that nothing else allows for: where, what, and what stands there instead.
-const PATCHES: [(&str, &str, &str); 6] = [
+const PATCHES: [(&str, &str, &str); 7] = [
     ("ext:deno_node/_process/process.ts", "__NODE_VERSION__", NODE_VERSION),
     // Code that is compiled from a string sees no parameter.
     ("ext:deno_fs/30_fs.js", "Deno.build.os", SYSTEM),
+    // As in Node, a program gets the environment of its component and nothing of the server's.
+    ("ext:deno_node/internal/child_process.ts", "clearEnv: false", "clearEnv: true"),
     // A refusal is passed on, as every error that is not of a missing program.
     (
         "ext:deno_node/internal/child_process.ts",

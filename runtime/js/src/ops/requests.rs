@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use deno_core::{OpState, op2};
 use kora_resource::middleware::{Listener, Origin, Place, Request, Response, Step};
+use kora_resource::value::json;
 use kora_resource::{Error, RequestInfo, User};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -61,15 +62,8 @@ pub(crate) struct Changes {
     url: Option<String>,
     /// Names and values in turn.
     headers: Option<Vec<String>>,
-    user: Option<ChangedUser>,
-}
-
-/// A user that middleware has put in place of the host's; without a name it is nobody.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ChangedUser {
-    username: Option<String>,
-    super_user: bool,
+    /// JSON of the user that middleware has put in place of the host's; what tells of no user is nobody.
+    user: Option<String>,
 }
 
 /// The response of what lies behind the listeners.
@@ -104,20 +98,23 @@ pub(crate) async fn op_kora_next(
         let Answer::Steps(steps) = &pending.answer else { return Err(gone().into()) };
         let context = &pending.context;
         let info = context.request.as_ref().ok_or_else(gone)?;
+        let user = match &changes.user {
+            None => context.user.clone(),
+            Some(user) => {
+                let user = json::parse(user.as_bytes()).ok();
+                user.and_then(|user| User::from_value(&user)).map(Arc::new)
+            }
+        };
         let origin: Origin = Arc::new(CallOrigin {
             generation: worker.generation,
             worker: worker.worker_index,
             number,
+            user: user.clone(),
         });
         let request = Request {
             info: changed(info, &changes),
             body,
-            user: match changes.user {
-                None => context.user.clone(),
-                Some(user) => user
-                    .username
-                    .map(|username| Arc::new(User { username, super_user: user.super_user })),
-            },
+            user,
             is_web_socket,
             origins: context.origins.iter().cloned().chain([origin]).collect(),
         };
