@@ -265,11 +265,11 @@ async fn the_root_configuration_says_who_is_trusted_and_what_is_compressed() {
     let (_, headers, _) = server.send_bytes("GET", "/Text", &[gzip], "").await;
     assert!(encoding(&headers), "{headers:?}");
     assert_eq!(server.get("/Text").await.expect(200).json().get("user"), None);
-    // Without sessions a login is checked and not remembered.
+    // Without sessions nobody can log in.
     let (username, password) = crate::harness::ADMINISTRATOR;
     let login = serde_json::json!({"username": username, "password": password}).to_string();
     let json = [crate::harness::client::JSON];
-    let answer = server.send("POST", "/login", &json, &login).await;
+    let answer = server.send("POST", "/login", &json, &login).await.expect(501);
     assert_eq!(answer.header("set-cookie"), None, "{answer:?}");
     drop(server);
     // Variables and flags stand above the file.
