@@ -5,8 +5,7 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Documentation, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture,
-    VerbSet,
+    Call, Connect, Documentation, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;

@@ -43,10 +43,7 @@ pub(super) fn describe(registry: &Registry, server: &str) -> Value {
                 (
                     "securitySchemes",
                     object([
-                        (
-                            "basicAuth",
-                            object([("type", "http".into()), ("scheme", "basic".into())]),
-                        ),
+                        ("basicAuth", object([("type", "http".into()), ("scheme", "basic".into())])),
                         (
                             "bearerAuth",
                             object([

@@ -68,10 +68,7 @@ fn write_field(name: &str, value: &Value, begins: usize, out: &mut Vec<u8>) {
             let mut text = Vec::new();
             json::write(other, &mut text);
             // Dates and bytes are quoted in JSON, and plain here.
-            encode(
-                text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(&text),
-                out,
-            );
+            encode(text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(&text), out);
         }
     }
 }

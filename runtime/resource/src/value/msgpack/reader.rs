@@ -3,7 +3,9 @@
 
 use rmp::Marker;
 
-use super::{EXT_BIG_INT, EXT_BIG_INT_PACKR, EXT_DATE, EXT_TIMESTAMP, EXT_UNDEFINED, MsgpackError};
+use super::{
+    EXT_BIG_INT, EXT_BIG_INT_PACKR, EXT_DATE, EXT_TIMESTAMP, EXT_UNDEFINED, MsgpackError,
+};
 
 /// The head of a container, or a whole scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
