@@ -36,7 +36,7 @@ use crate::http::chain::Chain;
 use crate::users::Users;
 use application::Application;
 pub use application::{LoadFailure, StaticMount};
-use registry::{Registration, Registry, Served};
+use registry::{Claim, Registration, Registry, Served};
 
 /// Everything that is served at one moment.
 #[derive(Default)]
@@ -74,10 +74,10 @@ impl Snapshot {
         for application in parts {
             middleware.extend(application.middleware().cloned());
             if let Some(sockets) = application.sockets() {
-                snapshot.sockets.get_or_insert_with(|| socket_registration(sockets.clone()));
+                snapshot.sockets.get_or_insert_with(|| socket_registration(sockets));
             }
-            for registration in &application.registrations {
-                snapshot.registry.insert(registration.clone());
+            for registration in application.registrations() {
+                snapshot.registry.insert(registration);
             }
             if let Some(mount) = &application.statics {
                 if mount.options.order == Order::BeforeResources {
@@ -161,7 +161,11 @@ impl Components {
             snapshot: ArcSwap::from_pointee(Snapshot::of(&loaded)),
             loaded: tokio::sync::Mutex::new(loaded),
         };
-        Ok((Arc::new(components), failures))
+        let components = Arc::new(components);
+        for application in components.loaded.lock().await.iter() {
+            components.follow(application);
+        }
+        Ok((components, failures))
     }
 
     /// What is served now.
@@ -180,7 +184,7 @@ impl Components {
     }
 
     /// Loads again whatever `changed` belongs to, and swaps it in.
-    pub async fn reload(&self, changed: &[PathBuf]) -> io::Result<Reload> {
+    pub async fn reload(self: &Arc<Self>, changed: &[PathBuf]) -> io::Result<Reload> {
         let mut loaded = self.loaded.lock().await;
         let found = discovery::discover_all(&self.settings)?;
         let mut next = Vec::with_capacity(found.len());
@@ -216,6 +220,11 @@ impl Components {
                 old.retire(self.settings.grace);
             }
         }
+        for new in &next {
+            if !loaded.iter().any(|old| Arc::ptr_eq(new, old)) {
+                self.follow(new);
+            }
+        }
         *loaded = next;
         Ok(match (anything_loaded, failures.is_empty()) {
             (false, _) => Reload::StaticsOnly,
@@ -224,10 +233,26 @@ impl Components {
         })
     }
 
-    /// Stops all guest code. For the end of the process; calls in flight are abandoned.
+    /// Has what an application's code registers while it runs served, as long as it runs.
+    fn follow(self: &Arc<Self>, application: &Application) {
+        for mut changes in application.with_nested().into_iter().filter_map(Application::changes) {
+            // Something may have been registered since the snapshot was made.
+            changes.mark_changed();
+            let components = Arc::downgrade(self);
+            tokio::spawn(async move {
+                while changes.changed().await.is_ok() {
+                    let Some(components) = components.upgrade() else { return };
+                    let loaded = components.loaded.lock().await;
+                    components.snapshot.store(Arc::new(Snapshot::of(&loaded)));
+                }
+            });
+        }
+    }
+
+    /// Stops all guest code. For the end of the process: what it has begun may come to its end.
     pub async fn shutdown(&self) {
         for application in self.loaded.lock().await.iter() {
-            application.shutdown();
+            application.stop().await;
         }
     }
 }
@@ -240,6 +265,7 @@ fn socket_registration(resource: Arc<dyn Resource>) -> Arc<Registration> {
         table: None,
         protocols: Protocols::default(),
         served: Served::ByGuest,
+        claim: Claim::Ordinary,
     })
 }
 

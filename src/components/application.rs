@@ -20,7 +20,7 @@ use kora_store::{Store, StoreError, Table};
 use super::discovery::FoundApplication;
 use super::entries::Entries;
 use super::failed_resource::FailedResource;
-use super::registry::{Registration, Served};
+use super::registry::{Claim, Registration, Served};
 use super::{Settings, data_loader};
 use super::{environment, packages};
 use crate::config::component::{
@@ -29,6 +29,9 @@ use crate::config::component::{
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 use crate::users::{LoginResource, RolesFile};
+
+/// How long the server waits for guest code to end. Its threads give up by themselves before.
+const GUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why a part of an application did not load. Its text names the file and the line.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -210,8 +213,19 @@ impl Application {
     }
 
     /// Who answers for WebSockets that no resource answers for.
-    pub(super) fn sockets(&self) -> Option<&Arc<dyn Resource>> {
+    pub(super) fn sockets(&self) -> Option<Arc<dyn Resource>> {
         self.guest.as_ref()?.sockets()
+    }
+
+    /// Everything with a path: what was found at load, and what its code exports by now.
+    pub(super) fn registrations(&self) -> Vec<Registration> {
+        let exports = self.guest.iter().flat_map(|guest| guest.exports());
+        self.registrations.iter().cloned().chain(exports.map(exported)).collect()
+    }
+
+    /// Told whenever its code registers something; `None` without code.
+    pub(super) fn changes(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
+        self.guest.as_ref().map(|guest| guest.changes())
     }
 
     /// Lets what this version began come to its end, for at most `grace`.
@@ -228,6 +242,15 @@ impl Application {
         for part in self.with_nested() {
             if let Some(guest) = &part.guest {
                 guest.shutdown();
+            }
+        }
+    }
+
+    /// As [`Application::shutdown`]; resolves when the guest's threads have ended.
+    pub(super) async fn stop(&self) {
+        for part in self.with_nested() {
+            if let Some(guest) = &part.guest {
+                guest.stop(GUEST_TIMEOUT).await;
             }
         }
     }
@@ -252,6 +275,7 @@ impl Application {
                 protocols: Protocols::default(),
                 // It looks at the request for its cookies, as guests do.
                 served: Served::ByGuest,
+                claim: Claim::Ordinary,
             });
         }
         let directory = self.directory.clone();
@@ -401,13 +425,6 @@ impl Application {
         };
         match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {
-                self.registrations.extend(guest.exports().iter().map(|exported| Registration {
-                    path: exported.path.clone(),
-                    resource: exported.resource.clone(),
-                    table: exported.table.clone(),
-                    protocols: Protocols::default(),
-                    served: Served::ByGuest,
-                }));
                 for failure in guest.plugin_failures() {
                     if let Some((options, _)) =
                         plugins.iter().find(|(options, _)| options.key == failure.name)
@@ -430,6 +447,7 @@ impl Application {
                 table: None,
                 protocols: Protocols::default(),
                 served: Served::Natively,
+                claim: Claim::Ordinary,
             });
         }
         // A browser must reach the error even if nothing in the configuration turned REST on.
@@ -497,7 +515,25 @@ fn registration(exported: ExportedTable) -> Option<Registration> {
         table: Some((exported.schema.database.clone(), exported.schema.table.clone())),
         protocols: export.protocols,
         served: Served::Natively,
+        claim: Claim::Ordinary,
     })
+}
+
+/// What a component's code exports, as the registry takes it.
+fn exported(exported: kora_js::Exported) -> Registration {
+    let claim = match (exported.conflict, exported.force) {
+        (Some(names), _) => Claim::Disputed(names),
+        (None, true) => Claim::Forced,
+        (None, false) => Claim::Ordinary,
+    };
+    Registration {
+        path: exported.path,
+        resource: exported.resource,
+        table: exported.table,
+        protocols: exported.protocols,
+        served: Served::ByGuest,
+        claim,
+    }
 }
 
 /// Runs blocking work on the blocking pool.

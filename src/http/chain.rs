@@ -341,6 +341,7 @@ fn to_middleware(response: Response) -> middleware::Response {
             ResponseBody::Empty => Body::Empty,
             ResponseBody::Full(bytes) => Body::Full(bytes),
             ResponseBody::Streamed(chunks) => Body::Stream(Box::pin(chunks.map(Ok))),
+            ResponseBody::Piped(chunks) => Body::Stream(chunks),
         },
         handler_path: parts.extensions.get::<HandlerPath>().map(|path| path.0.clone()),
     }
@@ -348,14 +349,18 @@ fn to_middleware(response: Response) -> middleware::Response {
 
 fn from_middleware(response: middleware::Response, method: &Method) -> Result<Response> {
     let middleware::Response { status, headers, body, handler_path: _ } = response;
-    let body = match body {
-        Body::Empty => ResponseBody::Empty,
-        Body::Full(bytes) => ResponseBody::Full(bytes),
-        Body::Stream(stream) => ResponseBody::Streamed(Box::pin(until_failure(stream))),
-    };
     let status = StatusCode::from_u16(status)
         .map_err(|_| Error::internal(format!("middleware answered with the status {status}")))?;
     let mut headers = header_map(&headers)?;
+    let body = match body {
+        Body::Empty => ResponseBody::Empty,
+        Body::Full(bytes) => ResponseBody::Full(bytes),
+        // What may be compressed has no other way to end early than to end.
+        Body::Stream(stream) if compression::is_compressible(&headers) => {
+            ResponseBody::Streamed(Box::pin(until_failure(stream)))
+        }
+        Body::Stream(stream) => ResponseBody::Piped(stream),
+    };
     // The length is that of the body as it is now; only HEAD tells of a body that is not sent.
     if *method != Method::HEAD || !matches!(body, ResponseBody::Empty) {
         headers.remove(header::CONTENT_LENGTH);

@@ -6,9 +6,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-mod applications;
 mod class_reload;
 mod classes;
+mod components;
 mod config;
 mod connect;
 mod content;

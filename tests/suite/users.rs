@@ -48,7 +48,7 @@ const USERS: [&str; 7] =
 const MODULE: &str = include_str!("users/resources.ts");
 
 /// A `Basic` header's value.
-pub(crate) fn basic(username: &str, password: &str) -> String {
+pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", base64(format!("{username}:{password}").as_bytes()))
 }
 
@@ -73,7 +73,7 @@ fn as_user(name: &str) -> String {
     basic(name, &password)
 }
 
-pub(crate) fn as_administrator() -> String {
+pub fn as_administrator() -> String {
     basic(ADMINISTRATOR.0, ADMINISTRATOR.1)
 }
 

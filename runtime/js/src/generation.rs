@@ -9,16 +9,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kora_resource::middleware::Middleware;
+use kora_resource::schema::Protocols;
 use kora_resource::{Accounts, Error, Resource, Result, Value};
-use kora_store::Store;
-use tokio::sync::oneshot;
+use kora_store::{Store, Table};
+use tokio::sync::{oneshot, watch};
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
+use crate::exports::{Entry, ExportTable, ServedBy};
 use crate::isolate::plugins::Change;
 use crate::middleware::{CallOrigin, GuestMiddleware};
 use crate::permissions::Grants;
@@ -94,24 +97,33 @@ pub struct ResourceModule {
 pub struct Generation {
     /// Empty once the generation is shut down.
     workers: RwLock<Vec<Worker>>,
-    exports: Vec<Exported>,
+    table: Arc<ExportTable>,
+    /// What the table says, as resources; brought up to date by who asks for them.
+    exports: Mutex<Vec<(u32, Exported)>>,
+    tables: Vec<Arc<Table>>,
     middleware: Option<Arc<dyn Middleware>>,
-    /// What `server.ws` listens by.
-    sockets: Option<Arc<dyn Resource>>,
     plugin_failures: Vec<PluginFailure>,
     /// No two generations of a process have the same.
     number: u64,
     open_sockets: Arc<AtomicUsize>,
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
+    this: Weak<Generation>,
 }
 
 /// An exported class, to be registered at `path`.
+#[derive(Clone)]
 pub struct Exported {
     pub path: String,
     pub resource: Arc<dyn Resource>,
     /// The database and table that the class extends, if it extends one.
     pub table: Option<(String, String)>,
+    /// The protocols that may see it.
+    pub protocols: Protocols,
+    /// Whether it takes its path whoever else is registered there.
+    pub force: bool,
+    /// The two exports of this component that want the path, if there are two.
+    pub conflict: Option<String>,
 }
 
 /// Loads an application's modules into workers of their own. Nothing of an older generation changes.
@@ -129,6 +141,7 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let table = Arc::<ExportTable>::default();
     let surroundings = Arc::new(Surroundings::new(&application));
     let number = GENERATIONS.fetch_add(1, Ordering::Relaxed);
     let plugins: Arc<[Plugin]> = application.plugins.into();
@@ -137,7 +150,6 @@ pub async fn load(
     let count =
         if modules.is_empty() && plugins.is_empty() { 0 } else { application.workers.get() };
     let mut workers = Vec::new();
-    let mut exported = Vec::new();
     let mut listeners = Vec::new();
     let mut plugin_failures = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
@@ -148,6 +160,7 @@ pub async fn load(
             store: store.clone(),
             accounts: accounts.clone(),
             tables: tables.clone(),
+            exports: table.clone(),
             index,
             generation: number,
             directory: directory.clone(),
@@ -159,52 +172,68 @@ pub async fn load(
         .await?;
         workers.push(worker);
         if index == 0 {
-            exported = loaded.exports;
             listeners = loaded.listeners;
             plugin_failures = loaded.plugin_failures;
         }
     }
     let has_listeners = !listeners.is_empty();
-    Ok(Arc::new_cyclic(|generation: &Weak<Generation>| {
-        let middleware = GuestMiddleware::new(generation.clone(), listeners);
-        let middleware = has_listeners.then(|| Arc::new(middleware) as Arc<dyn Middleware>);
-        let mut exports: Vec<Exported> = exported
-            .into_iter()
-            .enumerate()
-            .map(|(number, class)| {
-                let table = class.table.and_then(|table| tables.get(table as usize).cloned());
-                Exported {
-                    path: class.path.clone(),
-                    table: table
-                        .as_ref()
-                        .map(|table| (table.database().to_owned(), table.name().to_owned())),
-                    resource: Arc::new(ClassResource::new(
-                        generation.clone(),
-                        number,
-                        &class,
-                        table,
-                    )),
-                }
-            })
-            .collect();
-        let sockets = exports.iter().position(|exported| exported.path == SOCKETS_PATH);
-        let sockets = sockets.map(|at| exports.remove(at).resource);
+    Ok(Arc::new_cyclic(|this: &Weak<Generation>| {
+        let middleware = GuestMiddleware::new(this.clone(), listeners);
         Generation {
             workers: RwLock::new(workers),
-            sockets,
-            exports,
-            middleware,
+            table,
+            exports: Mutex::default(),
+            tables,
+            middleware: has_listeners.then(|| Arc::new(middleware) as Arc<dyn Middleware>),
             plugin_failures,
             number,
             open_sockets: Arc::default(),
             next: AtomicUsize::new(0),
+            this: this.clone(),
         }
     }))
 }
 
 impl Generation {
-    pub fn exports(&self) -> &[Exported] {
-        &self.exports
+    /// What its modules export by now. Code may register more, or something else at a path, at any
+    /// time: see [`Generation::changes`].
+    pub fn exports(&self) -> Vec<Exported> {
+        let exports = self.known();
+        let exports = exports.iter().map(|(_, exported)| exported);
+        exports.filter(|exported| exported.path != SOCKETS_PATH).cloned().collect()
+    }
+
+    /// The table's entries as resources.
+    fn known(&self) -> MutexGuard<'_, Vec<(u32, Exported)>> {
+        let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, entry) in self.table.entries().iter().enumerate() {
+            match exports.get_mut(number) {
+                Some((revision, _)) if *revision == entry.revision => {}
+                Some(known) => *known = (entry.revision, self.exported(number, entry)),
+                None => exports.push((entry.revision, self.exported(number, entry))),
+            }
+        }
+        exports
+    }
+
+    /// Told whenever [`Generation::exports`] has changed; closed when the generation is gone.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.table.changes()
+    }
+
+    fn exported(&self, number: usize, entry: &Entry) -> Exported {
+        let class = &entry.class;
+        let table = class.table.and_then(|table| self.tables.get(table as usize).cloned());
+        Exported {
+            path: class.path.clone(),
+            table: table
+                .as_ref()
+                .map(|table| (table.database().to_owned(), table.name().to_owned())),
+            protocols: class.protocols(),
+            force: class.force,
+            conflict: class.conflict.clone(),
+            resource: Arc::new(ClassResource::new(self.this.clone(), number, entry, table)),
+        }
     }
 
     /// The listeners that the component has registered by `server.http`, if any.
@@ -213,8 +242,10 @@ impl Generation {
     }
 
     /// Who answers for WebSockets that no resource answers for, if `server.ws` was called.
-    pub fn sockets(&self) -> Option<&Arc<dyn Resource>> {
-        self.sockets.as_ref()
+    pub fn sockets(&self) -> Option<Arc<dyn Resource>> {
+        let known = self.known();
+        let sockets = known.iter().find(|(_, exported)| exported.path == SOCKETS_PATH);
+        sockets.map(|(_, exported)| exported.resource.clone())
     }
 
     /// The plugins that did not start.
@@ -265,7 +296,27 @@ impl Generation {
 
     /// Lets the workers end: no new call is taken.
     pub fn shutdown(&self) {
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.end());
+    }
+
+    /// As [`Generation::shutdown`]; resolves when the workers have ended, at most `grace` later. Each
+    /// lets what it has begun come to its end first, so that what `finally` blocks write is stored.
+    pub async fn stop(&self, grace: Duration) {
+        const LOOK: Duration = Duration::from_millis(5);
+        let threads = self.end();
+        let deadline = Instant::now() + grace;
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                tracing::warn!("a component's code does not end: its thread is left behind");
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn end(&self) -> Vec<JoinHandle<()>> {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        workers.drain(..).map(Worker::end).collect()
     }
 
     pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {
@@ -274,7 +325,8 @@ impl Generation {
 
     fn idle(&self) -> bool {
         // A request that was routed here before the swap, and still reads its body, holds its export.
-        self.exports.iter().all(|exported| Arc::strong_count(&exported.resource) == 1)
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        exports.iter().all(|(_, exported)| Arc::strong_count(&exported.resource) == 1)
             && self.middleware.as_ref().is_none_or(|middleware| Arc::strong_count(middleware) == 1)
             && self.open_sockets.load(Ordering::Acquire) == 0
             && self
@@ -285,17 +337,22 @@ impl Generation {
                 .all(|worker| worker.in_flight() == 0)
     }
 
-    /// Gives a job to the worker with the least to do.
-    pub(crate) fn submit(&self, job: Job) -> Result<InFlight> {
+    /// Gives a job to the worker with the least to do, of those that have registered the export;
+    /// `None` for what all of them serve.
+    pub(crate) fn submit(&self, job: Job, served_by: Option<&ServedBy>) -> Result<InFlight> {
+        let serves =
+            |worker: &&Worker| served_by.is_none_or(|served_by| served_by.contains(worker.index()));
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         let before = CallOrigin::find(job.origins(), self.number);
-        if let Some(worker) = before.and_then(|origin| workers.get(origin.worker)) {
+        let before = before.and_then(|origin| workers.get(origin.worker));
+        if let Some(worker) = before.filter(serves) {
             // Where the request's own object lives.
             return worker.submit(job);
         }
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
+            .filter(serves)
             .min_by_key(|worker| worker.in_flight())
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
             .submit(job)

@@ -19,6 +19,7 @@ mod isolate;
 mod middleware;
 mod modules;
 mod node;
+mod open_transactions;
 mod ops;
 mod permissions;
 mod platform;

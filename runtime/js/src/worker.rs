@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
 use kora_resource::middleware::{Listener, Origin, Request, Step};
 use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
@@ -17,7 +18,7 @@ use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
-use crate::exports::ExportedClass;
+use crate::exports::ExportTable;
 use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::isolate::plugins::Change;
@@ -72,6 +73,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) store: Arc<Store>,
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) tables: Vec<Arc<Table>>,
+    pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
     pub(crate) generation: u64,
     pub(crate) directory: Arc<Path>,
@@ -83,7 +85,6 @@ pub(crate) struct WorkerOptions {
 
 /// What a worker tells once its component is loaded.
 pub(crate) struct Loaded {
-    pub(crate) exports: Vec<ExportedClass>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) plugin_failures: Vec<PluginFailure>,
 }
@@ -92,23 +93,35 @@ pub(crate) struct Loaded {
 pub(crate) struct Worker {
     jobs: mpsc::Sender<Job>,
     in_flight: Arc<AtomicUsize>,
+    index: usize,
+    thread: JoinHandle<()>,
 }
 
 impl Worker {
-    /// Starts the thread; resolves when the component's modules are loaded there, with what they
-    /// export.
+    /// Starts the thread; resolves when the component's modules are loaded there and what they export
+    /// is in the table.
     pub(crate) async fn start(options: WorkerOptions) -> Result<(Worker, Loaded), LoadError> {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
-        let application = options.application.clone();
+        let (application, index) = (options.application.clone(), options.index);
         let failed =
             |message: String| LoadError::Worker { application: application.to_string(), message };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(format!("js-{}-{}", options.application, options.index))
             .spawn(move || run(options, receiver, ready))
             .map_err(|error| failed(error.to_string()))?;
         let loaded = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
-        Ok((Worker { jobs, in_flight: Arc::default() }, loaded))
+        Ok((Worker { jobs, in_flight: Arc::default(), index, thread }, loaded))
+    }
+
+    /// Its place among the workers of its generation.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Lets the thread end; gives it to who wants to wait for that.
+    pub(crate) fn end(self) -> JoinHandle<()> {
+        self.thread
     }
 
     /// Calls that wait or run here.
@@ -161,9 +174,8 @@ fn run(
             Err(error) => return drop(ready.send(Err(error))),
         };
         match isolate.load().await {
-            Ok(exports) => {
+            Ok(()) => {
                 let loaded = Loaded {
-                    exports,
                     listeners: isolate.listeners(),
                     plugin_failures: isolate.plugin_failures(),
                 };

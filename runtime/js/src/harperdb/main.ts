@@ -8,7 +8,7 @@ import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
-import { finishExports, walkExports } from "ext:kora/harperdb/exports.ts";
+import { addTable, finishExports, resources, walkExports } from "ext:kora/harperdb/exports.ts";
 import { logger, setLogLevel } from "ext:kora/harperdb/logger.ts";
 import { finishListeners, handleRequest, http } from "ext:kora/harperdb/middleware.ts";
 import {
@@ -20,7 +20,6 @@ import {
 import { ws } from "ext:kora/harperdb/sockets.ts";
 import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
-import { addTable, finishResources, resources } from "ext:kora/harperdb/resources.ts";
 import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
@@ -44,7 +43,6 @@ function ignored(name: string): (...args: unknown[]) => void {
 function finish(): void {
   finishExports();
   finishListeners();
-  finishResources();
 }
 
 const EXPORTS = [

@@ -72,8 +72,6 @@ function withNodeMethods(stream: any): any {
 }
 
 export class RequestContext extends Context {
-  /** The path of the resource that has answered; known after `next`. */
-  handlerPath: string | undefined;
   #method: string | undefined;
   #url: string | undefined;
   /** The host's body while nobody has looked at it; -1 afterwards: numbers are given again. */
@@ -90,16 +88,27 @@ export class RequestContext extends Context {
     super(call);
     this.#bodyNumber = body;
     this.keep();
-    // Contexts of calls hold their data as a plain property; here it is read on demand.
-    Object.defineProperty(this, "data", {
-      configurable: true,
-      enumerable: true,
-      get: () => this.#readData(),
-      set: (data) => {
-        this.#hasData = true;
-        this.#data = data;
-      },
-    });
+  }
+
+  /** The decoded body; the host's is read when somebody asks. */
+  override get data(): any {
+    return this.#readData();
+  }
+
+  override set data(data: any) {
+    this.#hasData = true;
+    this.#data = data;
+  }
+
+  /** Becomes the context of a call that comes out of the request; again where the call is run again. */
+  enter(body: unknown): this {
+    this.transaction = undefined;
+    this.lastModified = undefined;
+    this.lastRefreshed = undefined;
+    this.newLocation = undefined;
+    this.createdResource = false;
+    this.data = Promise.resolve(body);
+    return this;
   }
 
   /** Takes the request up again, as the host and other components have made it since. */

@@ -95,7 +95,7 @@ pub(crate) async fn op_kora_next(
         let body = state.borrow_mut::<Bodies>().take(body);
         let worker = state.borrow::<WorkerState>();
         let pending = worker.calls.get(call as usize).ok_or_else(gone)?;
-        let Answer::Steps(steps) = &pending.answer else { return Err(gone().into()) };
+        let Some(Answer::Steps(steps)) = pending.answer() else { return Err(gone().into()) };
         let context = &pending.context;
         let info = context.request.as_ref().ok_or_else(gone)?;
         let user = match &changes.user {
@@ -163,7 +163,7 @@ pub(crate) fn op_kora_answer(
     let Some(pending) = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize) else {
         return;
     };
-    let Answer::Steps(steps) = pending.answer else { return };
+    let Some(Answer::Steps(steps)) = pending.into_answer() else { return };
     let status = u16::try_from(status).unwrap_or(500);
     let response = (status != 0).then(|| Response {
         status,
