@@ -5,6 +5,7 @@
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
 mod plugins;
+mod schemas;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -14,21 +15,21 @@ use std::time::Duration;
 
 use kora_resource::Resource;
 use kora_resource::middleware::Middleware;
-use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
-use kora_store::{Store, StoreError, Table};
+use kora_resource::schema::{Protocols, SchemaError};
+use kora_store::{Store, StoreError};
 
 use super::discovery::FoundApplication;
 use super::entries::Entries;
 use super::failed_resource::FailedResource;
 use super::registry::{Claim, Registration, Served};
-use super::{Settings, data_loader};
-use super::{environment, packages};
+use super::{Settings, data_loader, environment, packages};
 use crate::config::component::{
     ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, Order, PackageOptions, RestOptions,
     StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 use crate::users::{LoginResource, RolesFile};
+use schemas::{apply_schemas, registration};
 
 /// How long the server waits for guest code to end. Its threads give up by themselves before.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -454,69 +455,6 @@ impl Application {
         self.rest.get_or_insert(RestOptions { last_modified: false, web_socket: true });
         self.failures.push(failure);
     }
-}
-
-/// A table and the path that its schema exports it under.
-struct ExportedTable {
-    table: Arc<Table>,
-    schema: TableSchema,
-    url_directory: String,
-}
-
-/// What an application's schema files came to.
-struct AppliedSchemas {
-    tables: Vec<ExportedTable>,
-    /// Each begins with file and line.
-    warnings: Vec<String>,
-}
-
-/// Parses all schema files and makes their tables.
-fn apply_schemas(
-    files: &FileSet,
-    directory: &Path,
-    application: &str,
-    store: &Arc<Store>,
-) -> Result<AppliedSchemas, LoadFailure> {
-    let unreadable = |source: io::Error| LoadFailure::Files {
-        application: application.to_owned(),
-        source: Arc::new(source),
-    };
-    let mut schemas: Vec<TableSchema> = Vec::new();
-    let mut url_directories = Vec::new();
-    let mut warnings = Vec::new();
-    for file in files.list(directory).map_err(unreadable)? {
-        let text = std::fs::read_to_string(&file.path).map_err(unreadable)?;
-        let parsed = schema::parse(&text, &file.path).map_err(Arc::new)?;
-        let shown = file.path.display();
-        warnings.extend(parsed.warnings.iter().map(|warning| format!("{shown}:{warning}")));
-        for table in parsed.tables {
-            url_directories.push(file.url_directory.clone());
-            schemas.push(table);
-        }
-    }
-    let tables = store.apply(&schemas).map_err(|source| LoadFailure::Tables {
-        application: application.to_owned(),
-        source: Arc::new(source),
-    })?;
-    let tables = tables
-        .into_iter()
-        .zip(schemas)
-        .zip(url_directories)
-        .map(|((table, schema), url_directory)| ExportedTable { table, schema, url_directory })
-        .collect();
-    Ok(AppliedSchemas { tables, warnings })
-}
-
-fn registration(exported: ExportedTable) -> Option<Registration> {
-    let export = exported.schema.export.as_ref()?;
-    Some(Registration {
-        path: join(&exported.url_directory, export.path.trim_matches('/')),
-        resource: exported.table as Arc<dyn Resource>,
-        table: Some((exported.schema.database.clone(), exported.schema.table.clone())),
-        protocols: export.protocols,
-        served: Served::Natively,
-        claim: Claim::Ordinary,
-    })
 }
 
 /// What a component's code exports, as the registry takes it.

@@ -351,3 +351,32 @@ async fn middleware_is_reloaded_with_its_component() {
     app.write("resources.js", "export const nothing = 1;");
     server.until("/Note/", |answer| answer.header("x-label").is_none()).await;
 }
+
+#[tokio::test]
+async fn a_call_that_is_run_again_keeps_what_middleware_has_made_of_the_request() {
+    let (_app, server) = serve(
+        "server.http((request, next) => {
+           request.step = Number(request.headers.get('x-step'));
+           return next(request);
+         });
+         export class Count extends Resource {
+           static loadAsInstance = false;
+           async post(target, data) {
+             const context = this.getContext();
+             const body = await context.data;
+             const known = await tables.Note.get('n', context);
+             await new Promise((resolve) => setTimeout(resolve, 2));
+             const text = String(Number(known?.text ?? 0) + context.step * data.by * body.by);
+             await tables.Note.put({ id: 'n', text }, context);
+             return { user: context.user.username };
+           }
+         }",
+    );
+    let adding = (0..16).map(|_| async {
+        let headers = [JSON, ("x-step", "2")];
+        let answer = server.send("POST", "/Count", &headers, r#"{"by":3}"#).await.expect(200);
+        assert_eq!(answer.json(), json!({"user": "local"}));
+    });
+    futures_util::future::join_all(adding).await;
+    assert_eq!(server.get("/Note/n").await.expect(200).json()["text"], (16 * 2 * 9).to_string());
+}

@@ -313,7 +313,7 @@ async fn resources_are_a_map() {
         json!({
             "had": true, "has": false, "table": true, "deep": true, "keys": ["Ware", "a/b"],
             "pairs": ["Ware", "a/b"], "size": 2,
-            "matches": [["a/b", "/c?d"], ["a/b", ".json"], null, ["Ware", "/1"]],
+            "matches": [["a/b", "/c?d"], ["a/b", ""], null, ["Ware", "/1"]],
             "config": "object", "nodes": [], "worker": 0,
         })
     );
