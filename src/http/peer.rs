@@ -29,7 +29,7 @@ impl Peer {
         let address = address.ip().to_canonical();
         let user = address.is_loopback().then(|| LOCAL_SUPER_USER.clone());
         let plain_context =
-            Arc::new(Context { user: user.clone(), request: None, authorize: true });
+            Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
         Peer { address, user, plain_context }
     }
 
@@ -41,6 +41,7 @@ impl Peer {
                 user: self.user.clone(),
                 request: Some(Arc::new(self.request_info(request))),
                 authorize: true,
+                ..Context::default()
             }),
         }
     }

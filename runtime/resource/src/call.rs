@@ -141,7 +141,7 @@ impl Reply {
 
     pub fn record(record: Record) -> Reply {
         Reply {
-            version: Some(record.version()),
+            version: Some(record.shown_version()),
             body: ReplyBody::Record(record),
             ..Reply::default()
         }

@@ -9,6 +9,7 @@
 //! ([`Value`], [`Id`], [`Record`]), the query language ([`Query`]), the schema language
 //! ([`schema::TableSchema`]) and the words that travel between the crates.
 
+mod cache_control;
 mod call;
 mod context;
 mod error;
@@ -21,6 +22,7 @@ pub mod schema;
 mod target;
 pub mod value;
 
+pub use cache_control::CacheControl;
 pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
 pub use context::{Context, RequestInfo, User};
 pub use error::{Error, ErrorKind, Result};

@@ -15,12 +15,14 @@ pub struct Record {
     created: Version,
     /// When the record stops being visible, in milliseconds since the epoch.
     expires: Option<f64>,
+    /// When the source of a caching table says that it changed, in milliseconds since the epoch.
+    modified: Option<f64>,
     body: Bytes,
 }
 
 impl Record {
     pub fn new(map: &Map, version: Version, created: Version, expires: Option<f64>) -> Record {
-        Record { version, created, expires, body: msgpack::encode_map(map).into() }
+        Record::from_parts(version, created, expires, msgpack::encode_map(map).into())
     }
 
     /// A record from parts that a store kept; `body` is trusted to be what [`Record::new`] made.
@@ -30,7 +32,12 @@ impl Record {
         expires: Option<f64>,
         body: Bytes,
     ) -> Record {
-        Record { version, created, expires, body }
+        Record { version, created, expires, modified: None, body }
+    }
+
+    /// The same record with the time of its last change as its source tells it.
+    pub fn with_modified(self, modified: Option<f64>) -> Record {
+        Record { modified, ..self }
     }
 
     pub fn version(&self) -> Version {
@@ -43,6 +50,16 @@ impl Record {
 
     pub fn expires(&self) -> Option<f64> {
         self.expires
+    }
+
+    /// The source's own time of the last change, if it has told one.
+    pub fn modified(&self) -> Option<f64> {
+        self.modified
+    }
+
+    /// What clients see as the record's version: the source's time, else that of the write.
+    pub fn shown_version(&self) -> Version {
+        self.modified.map_or(self.version, Version)
     }
 
     /// The MessagePack map.

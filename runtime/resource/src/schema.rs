@@ -29,9 +29,22 @@ pub struct TableSchema {
     pub sealed: bool,
     /// Seconds from a write until the record is no longer visible.
     pub expiration: Option<f64>,
+    /// Seconds from the expiration until the record is removed from the disk.
+    pub eviction: Option<f64>,
+    /// Seconds between two searches for what is over.
+    pub scan_interval: Option<f64>,
+    pub audit: Audit,
     pub attributes: Vec<Attribute>,
     /// The attribute that is the primary key; `id` where none is declared.
     pub primary_key: String,
+}
+
+/// Whether a table keeps a history (`@table(audit:)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audit {
+    On,
+    /// Changes are published to subscribers, but can't be read again.
+    Off,
 }
 
 /// `@export`: the path below the component's root, and the protocols that may see it.

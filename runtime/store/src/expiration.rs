@@ -1,9 +1,10 @@
-//! Removes records whose time is over (`@table(expiration:)`).
+//! Removes records whose time is over (`@table(expiration:, eviction:)`), and bounds what a caching
+//! table keeps.
 //!
 //! Reads never show an expired record; this only frees its place and tells subscribers with a delete
 //! event. One thread a store looks through each expiring table at a quarter of its expiration, in
 //! short read transactions, and asks the writer to delete what is over: the writer checks that it
-//! was not written anew meanwhile.
+//! was not written anew meanwhile. A caching table gives its copies up without a word.
 
 use std::io;
 use std::ops::Bound;
@@ -82,8 +83,16 @@ impl Sweeper {
 }
 
 fn pause(table: &Table) -> Option<Duration> {
-    let quarter = Duration::try_from_secs_f64(table.schema().expiration? / 4.0);
-    Some(quarter.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+    let lifetime = table.lifetime();
+    let seconds = match (lifetime.scan_interval, lifetime.expiration) {
+        (Some(interval), _) => interval,
+        (None, Some(expiration)) => (expiration + lifetime.eviction.unwrap_or(0.0)) / 4.0,
+        // Its source may say of single records when they expire.
+        (None, None) if table.is_caching() => LONGEST_PAUSE.as_secs_f64(),
+        (None, None) => return None,
+    };
+    let pause = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_PAUSE);
+    Some(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
 }
 
 fn run(shared: &Shared) {
@@ -135,7 +144,9 @@ fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<
         None => Bound::Included(&start[..]),
     };
     let high = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
-    let now = clock::now();
+    let eviction = table.lifetime().eviction.unwrap_or(0.0) * 1000.0;
+    let over = clock::now() - eviction;
+    let caching = table.is_caching();
     let damaged = || Error::internal("damaged record");
     table.owner().environment().read(|txn, trees| {
         let mut set = WriteSet::default();
@@ -143,9 +154,10 @@ fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<
         for (count, stored) in range.enumerate() {
             let (key, bytes) = stored.map_err(StoreError::from)?;
             let header = Header::read(bytes).ok_or_else(damaged)?;
-            if header.is_expired(|| now) {
+            if header.is_expired(|| over) {
                 let id = decode_id(id_of(key)).ok_or_else(damaged)?;
-                let op = Op::Expire(header.version);
+                let version = header.version;
+                let op = if caching { Op::Evict(version) } else { Op::Expire(version) };
                 let write = Write { table: Arc::clone(table), id, op };
                 set.add(Key::from_slice(id_of(key)), write);
             }

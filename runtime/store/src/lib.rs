@@ -26,6 +26,7 @@ mod options;
 mod retention;
 mod schema_change;
 mod search;
+mod source;
 mod store;
 mod subscription;
 mod table;
@@ -38,9 +39,12 @@ pub use history::{HistoryRange, HistoryReader};
 pub use kora_hub::QueueLimit;
 pub use options::{ByteSize, Durability, Retention, StoreOptions};
 pub use search::Search;
+pub use source::{
+    Found, Keep, Lifetime, Load, Loaded, Source, SourceChange, SourceFuture, SourceMethod,
+};
 pub use store::Store;
 pub use subscription::{Gap, Replay, Subscribe, Subscription};
-pub use table::Table;
+pub use table::{Cached, Origin, Table};
 pub use transaction::{Committed, Transaction};
 
 #[cfg(test)]

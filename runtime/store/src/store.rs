@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::database::Database;
 use crate::expiration::Sweeper;
 use crate::retention::Compactor;
+use crate::source::{Lifetime, Source};
 use crate::schema_change;
 use crate::{StoreError, StoreOptions, Table, Transaction};
 
@@ -131,6 +132,13 @@ impl Store {
         for database in self.state.read().databases.values() {
             database.close();
         }
+    }
+
+    /// Has `table` ask `source` for what it lacks, or nobody any more. A read sees either the old or
+    /// the new one, and loads under way end with the one that they began with.
+    pub fn set_source(&self, table: &Arc<Table>, source: Option<(Arc<dyn Source>, Lifetime)>) {
+        table.set_source(source);
+        self.sweeper.watch(table);
     }
 
     fn open_database(&self, name: &str) -> Result<Arc<Database>, StoreError> {

@@ -4,12 +4,13 @@
 //! its [`Definition`]. Only the writer's thread does that, between two batches, so that every write
 //! is planned with exactly the indexes that exist.
 
+mod cache;
 mod generated_id;
 mod resource;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use kora_hub::TableKey;
 use kora_resource::schema::TableSchema;
 use kora_resource::{Error, Id, Map, Query, Record, Result};
@@ -23,6 +24,10 @@ use crate::layout::{Header, TableId, read_record, record_key};
 use crate::search::{Overlay, Search};
 use crate::subscription::{Subscribe, Subscription};
 
+pub(crate) use cache::INVALIDATED;
+pub use cache::{Cached, Origin};
+use cache::{Caching, Flights};
+
 /// A table of one database.
 pub struct Table {
     database: Arc<Database>,
@@ -34,6 +39,9 @@ pub struct Table {
     generated: Mutex<Option<i64>>,
     /// The indexes that a thread is building.
     builds: Mutex<Vec<u32>>,
+    /// Where missing records come from.
+    caching: ArcSwapOption<Caching>,
+    flights: Flights,
 }
 
 /// What a table is at one moment.
@@ -81,6 +89,8 @@ impl Table {
             }),
             generated: Mutex::new(None),
             builds: Mutex::default(),
+            caching: ArcSwapOption::empty(),
+            flights: Flights::default(),
         })
     }
 

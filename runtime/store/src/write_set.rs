@@ -66,6 +66,12 @@ pub(crate) enum Op {
     Delete,
     /// The end of an expired record: nothing if it has changed since.
     Expire(Version),
+    /// The same without a word to anyone: a cache gives up its copy.
+    Evict(Version),
+    /// What a source gave in place of what had this version; nothing if that has changed since.
+    Fill(Content, Option<Version>),
+    /// Is no longer good: the next read of a caching table asks the source.
+    Invalidate,
 }
 
 /// A whole record.
@@ -74,11 +80,15 @@ pub(crate) struct Content {
     pub map: Map,
     /// The encoded map, if the writer has nothing to assign in it: spares its thread the work.
     pub body: Option<Bytes>,
+    /// When it expires, in milliseconds since the epoch; as the table says if `None`.
+    pub expires: Option<f64>,
+    /// When it last changed, as its source says.
+    pub modified: Option<f64>,
 }
 
 impl Content {
     pub(crate) fn new(map: Map) -> Content {
-        Content { map, body: None }
+        Content { map, body: None, expires: None, modified: None }
     }
 }
 
@@ -104,12 +114,19 @@ impl WriteSet {
     pub(crate) fn prepare(&mut self) {
         for write in self.writes.values_mut() {
             match &mut write.op {
-                Op::Put(content) | Op::Create(content)
+                Op::Put(content) | Op::Create(content) | Op::Fill(content, _)
                     if !write.table.definition().assigns_times() =>
                 {
                     content.body = Some(msgpack::encode_map(&content.map).into());
                 }
-                Op::Put(_) | Op::Create(_) | Op::Patch(_) | Op::Delete | Op::Expire(_) => {}
+                Op::Put(_)
+                | Op::Create(_)
+                | Op::Fill(..)
+                | Op::Patch(_)
+                | Op::Delete
+                | Op::Invalidate
+                | Op::Expire(_)
+                | Op::Evict(_) => {}
             }
         }
     }
@@ -124,9 +141,9 @@ impl WriteSet {
         let writes = self.writes.values().map(|write| {
             FIXED
                 + match &write.op {
-                    Op::Put(whole) | Op::Create(whole) => content(whole),
+                    Op::Put(whole) | Op::Create(whole) | Op::Fill(whole, _) => content(whole),
                     Op::Patch(changes) => map_size(changes),
-                    Op::Delete | Op::Expire(_) => 0,
+                    Op::Delete | Op::Invalidate | Op::Expire(_) | Op::Evict(_) => 0,
                 }
         });
         let messages = self.messages.iter().map(|(.., value)| FIXED + value.approximate_size());
@@ -144,14 +161,14 @@ impl Op {
         match (self, next) {
             // A record that this set creates is still refused if it exists.
             (Op::Create(_), Op::Put(content)) => Op::Create(content),
-            (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content.map, changes)),
-            (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content.map, changes)),
+            (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content, changes)),
+            (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content, changes)),
             (Op::Patch(mut before), Op::Patch(changes)) => {
                 merge(&mut before, changes);
                 Op::Patch(before)
             }
             (Op::Delete | Op::Expire(_), Op::Patch(changes)) => {
-                Op::Put(patched(Map::new(), changes))
+                Op::Put(patched(Content::new(Map::new()), changes))
             }
             (Op::Delete | Op::Expire(_), Op::Create(content)) => Op::Put(content),
             (_, next) => next,
@@ -159,7 +176,7 @@ impl Op {
     }
 }
 
-fn patched(mut map: Map, changes: Map) -> Content {
-    merge(&mut map, changes);
-    Content::new(map)
+fn patched(mut content: Content, changes: Map) -> Content {
+    merge(&mut content.map, changes);
+    content
 }

@@ -130,26 +130,31 @@ impl Writer {
                 let mut last = writer.last;
                 let mut answers = Vec::with_capacity(batch.len());
                 let mut events = Vec::new();
+                let mut outcome = Outcome::Abort;
                 for commit in &batch {
                     let version = next_version(last.version);
                     match plan::plan(&commit.set, txn, trees, version)? {
                         Err(error) => answers.push(Err(error)),
                         Ok(changes) if changes.is_empty() => answers.push(Ok(Committed::default())),
                         Ok(changes) => {
+                            outcome = Outcome::Commit;
                             for change in changes {
-                                last = Position { version, seq: Seq(last.seq.0 + 1) };
-                                events.push(apply::apply(change, txn, trees, last)?);
+                                let at = Position { version, seq: Seq(last.seq.0 + 1) };
+                                // What is done in silence takes no position.
+                                if let Some(event) = apply::apply(change, txn, trees, at)? {
+                                    events.push(event);
+                                    last = at;
+                                }
                             }
                             let Position { version, seq } = last;
                             answers.push(Ok(Committed { version: Some(version), seq: Some(seq) }));
                         }
                     }
                 }
-                if events.is_empty() {
-                    return Ok((Outcome::Abort, (answers, events, last)));
+                if !events.is_empty() {
+                    catalog::put_version(txn, trees, last.version)?;
                 }
-                catalog::put_version(txn, trees, last.version)?;
-                Ok((Outcome::Commit, (answers, events, last)))
+                Ok((outcome, (answers, events, last)))
             })
         });
         match result {

@@ -8,11 +8,11 @@ use futures_core::Stream;
 use kora_resource::query::from_value;
 use kora_resource::schema::{Attribute, TableSchema};
 use kora_resource::{
-    Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply, ReplyBody,
-    Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
+    Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Record, Reply,
+    ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
-use super::Table;
+use super::{Cached, Origin, Table};
 use crate::subscription::{Subscribe, Subscription};
 use crate::transaction::{Transaction, key_of};
 
@@ -35,13 +35,13 @@ impl Resource for Table {
     fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {
         Box::pin(async move {
             authorize(&call.context)?;
-            let Call { verb, target, body, .. } = call;
+            let Call { verb, target, body, ref context } = call;
             match verb {
-                Verb::Get => self.answer(&target),
-                Verb::Put => self.replace(target, body).await,
-                Verb::Patch => self.merge(target, body).await,
-                Verb::Post => self.insert(&target, body).await,
-                Verb::Delete => self.remove(target).await,
+                Verb::Get => self.answer(&target, &call.context).await,
+                Verb::Put => self.replace(target, body, context).await,
+                Verb::Patch => self.merge(target, body, context).await,
+                Verb::Post => self.insert(&target, body, context).await,
+                Verb::Delete => self.remove(target, context).await,
                 Verb::Query => self.query(&target, body),
                 Verb::Publish => self.send(target, body).await,
             }
@@ -68,22 +68,26 @@ fn authorize(context: &Context) -> Result<()> {
 }
 
 impl Table {
-    fn answer(self: &Arc<Self>, target: &Target) -> Result<Reply> {
+    async fn answer(self: &Arc<Self>, target: &Target, context: &Arc<Context>) -> Result<Reply> {
         let schema = Table::schema(self);
         let query = target.query(Some(&schema))?;
         if target.is_collection || target.id.is_none() && target.query.is_some() {
             return Ok(Reply::items(self.search(query)?.into_items()));
         }
         let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema))) };
-        let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
-        let version = Some(record.version());
+        let (record, headers) = match self.is_caching() {
+            true => through_cache(self.load(id, context).await?),
+            false => (self.get(id)?, Vec::new()),
+        };
+        let Some(record) = record else { return Ok(Reply { headers, ..Reply::default() }) };
+        let version = Some(record.shown_version());
         let selected = match (&target.property, &query.select) {
             (Some(property), _) => record.to_map()?.shift_remove(property).filter(|v| !v.is_null()),
             (None, Some(select)) => select.project(&record, &schema.primary_key)?,
-            (None, None) => return Ok(Reply::record(record)),
+            (None, None) => return Ok(Reply { headers, ..Reply::record(record) }),
         };
         let body = selected.map_or(ReplyBody::Absent, ReplyBody::Value);
-        Ok(Reply { version, body, ..Reply::default() })
+        Ok(Reply { version, body, headers, ..Reply::default() })
     }
 
     fn query(self: &Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
@@ -95,8 +99,13 @@ impl Table {
         Ok(Reply::items(self.search(query)?.into_items()))
     }
 
-    async fn replace(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
-        let mut transaction = Transaction::default();
+    async fn replace(
+        self: Arc<Self>,
+        target: Target,
+        body: Option<Value>,
+        context: &Arc<Context>,
+    ) -> Result<Reply> {
+        let mut transaction = Transaction::in_context(Arc::clone(context));
         match (target.id, body) {
             (Some(_), _) if target.is_collection => {
                 return Err(Error::invalid("A PUT must name one record, or an array of records"));
@@ -120,20 +129,30 @@ impl Table {
         Ok(Reply::default())
     }
 
-    async fn merge(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+    async fn merge(
+        self: Arc<Self>,
+        target: Target,
+        body: Option<Value>,
+        context: &Arc<Context>,
+    ) -> Result<Reply> {
         let changes = object(body)?;
         let id = match target.id {
             Some(id) if !target.is_collection => id,
             Some(_) => return Err(Error::invalid("A PATCH must name one record")),
             None => self.key_in(&changes)?,
         };
-        let mut transaction = Transaction::default();
+        let mut transaction = Transaction::in_context(Arc::clone(context));
         transaction.patch(&self, id, changes)?;
         transaction.commit().await?;
         Ok(Reply::default())
     }
 
-    async fn insert(self: Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
+    async fn insert(
+        self: Arc<Self>,
+        target: &Target,
+        body: Option<Value>,
+        context: &Arc<Context>,
+    ) -> Result<Reply> {
         if target.id.is_some() {
             let verbs = self.verbs().iter().filter(|verb| *verb != Verb::Post).collect();
             return Err(Error::new(
@@ -145,16 +164,16 @@ impl Table {
             ));
         }
         let record = object(body)?;
-        let mut transaction = Transaction::default();
+        let mut transaction = Transaction::in_context(Arc::clone(context));
         let id = transaction.create(&self, None, record)?;
         transaction.commit().await?;
         let body = ReplyBody::Value(id.to_value());
         Ok(Reply { body, created: Some(id), ..Reply::default() })
     }
 
-    async fn remove(self: Arc<Self>, target: Target) -> Result<Reply> {
+    async fn remove(self: Arc<Self>, target: Target, context: &Arc<Context>) -> Result<Reply> {
         let schema = Table::schema(&self);
-        let mut transaction = Transaction::default();
+        let mut transaction = Transaction::in_context(Arc::clone(context));
         match &target.id {
             Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
             Some(_) | None => {
@@ -195,6 +214,15 @@ impl Table {
             ))),
         }
     }
+}
+
+/// A record from the cache with the headers that tell how old it is, or that it was missed.
+fn through_cache(cached: Cached) -> (Option<Record>, Vec<(String, String)>) {
+    let header = match cached.origin {
+        Origin::Cache { age } => ("Age".to_owned(), (age as u64).to_string()),
+        Origin::Source => ("Server-Timing".to_owned(), "miss".to_owned()),
+    };
+    (cached.record, vec![header])
 }
 
 fn object(body: Option<Value>) -> Result<Map> {

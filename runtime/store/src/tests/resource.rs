@@ -145,7 +145,7 @@ async fn permission_is_asked_for_where_the_context_says_so() {
         (user(false), true, Some(403)),
         (user(true), true, None),
     ] {
-        let context = Arc::new(Context { user, request: None, authorize });
+        let context = Arc::new(Context { user, authorize, ..Context::default() });
         let target = Target::collection();
         let call = Call {
             verb: Verb::Get,

@@ -11,7 +11,7 @@ use crate::environment::{ReadTxn, Trees};
 use crate::keys::{IndexEntry, Key};
 use crate::layout::{Header, read_record, record_key};
 use crate::merge::{increment, merge};
-use crate::table::Definition;
+use crate::table::{Definition, INVALIDATED};
 use crate::write_set::{Content, Op, Write, WriteSet};
 use crate::{StoreError, Table};
 
@@ -28,6 +28,10 @@ pub(super) struct Change {
 pub(super) enum Effect {
     Put(Record),
     Delete,
+    /// No longer good, with what it was.
+    Invalidate(Record),
+    /// Gone without a word: no entry in the log, no event.
+    Evict,
     Message(Value),
 }
 
@@ -91,7 +95,10 @@ fn plan_write(
             return Err(Error::conflict("Record already exists"));
         }
         Op::Put(content) | Op::Create(content) => {
-            Some(whole(&definition, content, current, visible, version))
+            Some(whole(write, &definition, content, current, visible, version))
+        }
+        Op::Fill(content, replaced) if stored.as_ref().map(Record::version) == *replaced => {
+            Some(whole(write, &definition, content, current, visible, version))
         }
         Op::Patch(changes) => {
             let mut map = visible.cloned().unwrap_or_default();
@@ -102,11 +109,14 @@ fn plan_write(
                 // The changes themselves were checked when they were made; sums are known only now.
                 Some(_) => check_sums(&definition.schema, &map, changes)?,
             }
-            Some(whole(&definition, &Content::new(map), current, visible, version))
+            let content = Content::new(map);
+            Some(whole(write, &definition, &content, current, visible, version))
         }
         Op::Delete if stored.is_some() => None,
         Op::Expire(expired) if stored.as_ref().map(Record::version) == Some(*expired) => None,
-        Op::Delete | Op::Expire(_) => return Ok(None),
+        Op::Evict(expired) if stored.as_ref().map(Record::version) == Some(*expired) => None,
+        Op::Invalidate => return Ok(stored.map(|stored| invalidated(write, key, &stored, version))),
+        Op::Fill(..) | Op::Delete | Op::Expire(_) | Op::Evict(_) => return Ok(None),
     };
     let entries = |map: Option<&Map>| {
         let mut entries: Vec<IndexEntry> = map
@@ -129,8 +139,26 @@ fn plan_write(
         key: key.clone(),
         added: without(&new, &old),
         removed: without(&old, &new),
-        effect: after.map_or(Effect::Delete, |(_, record)| Effect::Put(record)),
+        effect: match (after, &write.op) {
+            (Some((_, record)), _) => Effect::Put(record),
+            (None, Op::Evict(_)) => Effect::Evict,
+            (None, _) => Effect::Delete,
+        },
     }))
+}
+
+/// The change that marks a record as no longer good; its index entries stay with it.
+fn invalidated(write: &Write, key: &Key, stored: &Record, version: Version) -> Change {
+    let body = stored.body().clone();
+    let record = Record::from_parts(version, stored.created(), Some(INVALIDATED), body);
+    Change {
+        table: Arc::clone(&write.table),
+        id: write.id.clone(),
+        key: key.clone(),
+        effect: Effect::Invalidate(record.with_modified(stored.modified())),
+        added: Vec::new(),
+        removed: Vec::new(),
+    }
 }
 
 fn needs_properties(definition: &Definition, op: &Op) -> bool {
@@ -139,6 +167,7 @@ fn needs_properties(definition: &Definition, op: &Op) -> bool {
 
 /// The record that `content` becomes, and its properties.
 fn whole(
+    write: &Write,
     definition: &Definition,
     content: &Content,
     current: Option<&Record>,
@@ -146,15 +175,18 @@ fn whole(
     version: Version,
 ) -> (Map, Record) {
     let created = current.map_or(version, Record::created);
-    let expires = definition.schema.expiration.map(|seconds| version.0 + seconds * 1000.0);
+    let lifetime = || write.table.lifetime().expiration;
+    let expires =
+        content.expires.or_else(|| lifetime().map(|seconds| version.0 + seconds * 1000.0));
     let mut map = content.map.clone();
     if definition.assigns_times() {
         assign_times(&definition.schema, &mut map, before, created, version);
     } else if let Some(body) = &content.body {
-        return (map, Record::from_parts(version, created, expires, body.clone()));
+        let record = Record::from_parts(version, created, expires, body.clone());
+        return (map, record.with_modified(content.modified));
     }
     let record = Record::new(&map, version, created, expires);
-    (map, record)
+    (map, record.with_modified(content.modified))
 }
 
 /// Checks the attributes that the increments among `changes` have made.

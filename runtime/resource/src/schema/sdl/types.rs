@@ -9,7 +9,8 @@ use super::document::{argument, directive, offset};
 use super::source::Source;
 use super::{SchemaError, SchemaFile, Warning};
 use crate::schema::{
-    Assigned, Attribute, AttributeType, ElementNulls, Export, ObjectType, Protocols, TableSchema,
+    Assigned, Attribute, AttributeType, Audit, ElementNulls, Export, ObjectType, Protocols,
+    TableSchema,
 };
 
 /// The object types of one file, read one after the other.
@@ -115,21 +116,27 @@ impl<'a> Types<'a> {
             export: directive(definition.directives(), "export")
                 .map(|directive| export(&directive, &type_name)),
             sealed: directive(definition.directives(), "sealed").is_some(),
-            expiration: self.expiration(table)?,
+            expiration: self.seconds(table, "expiration")?,
+            eviction: self.seconds(table, "eviction")?,
+            scan_interval: self.seconds(table, "scanInterval")?,
+            audit: match text("audit").as_deref() {
+                Some("false") => Audit::Off,
+                Some(_) | None => Audit::On,
+            },
             attributes,
             primary_key: primary_key.unwrap_or_else(|| "id".into()),
             type_name,
         })
     }
 
-    fn expiration(&self, table: &cst::Directive) -> Result<Option<f64>, SchemaError> {
-        let Some((text, at)) = argument(table, "expiration") else { return Ok(None) };
+    fn seconds(&self, table: &cst::Directive, name: &str) -> Result<Option<f64>, SchemaError> {
+        let Some((text, at)) = argument(table, name) else { return Ok(None) };
         match text.parse() {
             Ok(seconds) if f64::is_finite(seconds) && seconds >= 0.0 => {
                 Ok(Some(seconds).filter(|seconds| *seconds > 0.0))
             }
             _ => {
-                let message = format!("expected a number of seconds as expiration, found `{text}`");
+                let message = format!("expected a number of seconds as {name}, found `{text}`");
                 Err(self.source.error(at, message))
             }
         }
