@@ -113,6 +113,7 @@ impl Components {
             let application = Application::load(&found, &settings, &store).await;
             application.report_warnings();
             failures.extend(application.failures.iter().cloned());
+            application.activate();
             loaded.push(Arc::new(application));
         }
         let components = Components {
@@ -162,6 +163,7 @@ impl Components {
                 }
                 _ => {
                     new.report_warnings();
+                    new.activate();
                     next.push(Arc::new(new));
                 }
             }

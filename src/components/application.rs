@@ -139,6 +139,13 @@ impl Application {
         }
     }
 
+    /// Has the tables ask this version's caching sources.
+    pub(super) fn activate(&self) {
+        if let Some(guest) = &self.guest {
+            guest.activate();
+        }
+    }
+
     /// Lets what this version began come to its end, for at most `grace`.
     pub(super) fn retire(&self, grace: Duration) {
         if let Some(guest) = &self.guest {

@@ -10,13 +10,14 @@ mod method;
 mod reply;
 mod request_body;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
-use kora_resource::{Call, Result, Target};
+use kora_resource::{CacheControl, Call, Context, Result, Target};
 
 use super::Response;
 use super::body::ResponseBody;
@@ -94,6 +95,7 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
         false => request_body::read(&request.headers, body, exchange.body_limit).await?,
     };
     let context = exchange.peer.context(exchange.registration.served, request);
+    let context = with_cache_control(context, request);
     let reply = resource.clone().call(Call { verb, target, body, context }).await?;
     let form = reply::Form {
         verb,
@@ -102,6 +104,16 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
         last_modified: exchange.last_modified,
     };
     reply::build(reply, &form).await
+}
+
+/// What the request asks of a caching table; no copy for the many that ask nothing.
+fn with_cache_control(context: Arc<Context>, request: &Parts) -> Arc<Context> {
+    match request.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()) {
+        None => context,
+        Some(text) => {
+            Arc::new(Context { cache: CacheControl::parse(text), ..(*context).clone() })
+        }
+    }
 }
 
 /// `OPTIONS`: the methods that the resource has, in the order of section 2.
@@ -115,9 +127,16 @@ fn options(exchange: &Exchange<'_>) -> Response {
 
 fn add_server_timing(response: &mut Response, began: Instant) {
     const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-    let text = format!("hdb;dur={:.2}", began.elapsed().as_secs_f64() * 1000.0);
+    let mut text = format!("hdb;dur={:.2}", began.elapsed().as_secs_f64() * 1000.0);
+    // What the resource says of itself comes after, in the same line.
+    for own in response.headers().get_all(SERVER_TIMING) {
+        if let Ok(own) = own.to_str() {
+            text.push_str(", ");
+            text.push_str(own);
+        }
+    }
     if let Ok(value) = HeaderValue::try_from(text) {
-        response.headers_mut().append(SERVER_TIMING, value);
+        response.headers_mut().insert(SERVER_TIMING, value);
     }
 }
 

@@ -3,7 +3,7 @@
 use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
 use deno_error::JsErrorBox;
 
-use crate::ops::{calls, host, sockets, tables, transactions};
+use crate::ops::{calls, host, sockets, sources, tables, transactions};
 
 deno_core::extension!(
     kora,
@@ -33,6 +33,18 @@ deno_core::extension!(
         tables::op_kora_rows,
         tables::op_kora_search_close,
         tables::op_kora_parse_target,
+        sources::op_kora_source,
+        sources::op_kora_is_caching,
+        sources::op_kora_pending,
+        sources::op_kora_cached,
+        sources::op_kora_load,
+        sources::op_kora_loaded,
+        sources::op_kora_refresh,
+        sources::op_kora_source_loaded,
+        sources::op_kora_source_written,
+        sources::op_kora_invalidate,
+        sources::op_kora_expire_at,
+        sources::op_kora_begin_from_source,
         sockets::op_kora_subscribe,
         sockets::op_kora_events,
         sockets::op_kora_unsubscribe,
@@ -59,6 +71,7 @@ deno_core::extension!(
         "harperdb/arguments.ts",
         "harperdb/resource.ts",
         "harperdb/subscription.ts",
+        "harperdb/source.ts",
         "harperdb/table.ts",
         "harperdb/reply.ts",
         "harperdb/exports.ts",

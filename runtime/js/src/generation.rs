@@ -11,10 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use kora_resource::{Error, Resource, Result};
-use kora_store::Store;
+use kora_store::{Source, Store};
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
+use crate::source::{BoundSource, DeclaredSources};
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
 /// A component's code, as it lies on disk.
@@ -44,6 +45,8 @@ pub struct Generation {
     workers: RwLock<Vec<Worker>>,
     exports: Vec<Exported>,
     open_sockets: Arc<AtomicUsize>,
+    store: Arc<Store>,
+    sources: Vec<BoundSource>,
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
 }
@@ -70,6 +73,7 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let sources = DeclaredSources::default();
     let mut workers = Vec::new();
     let mut exported = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
@@ -80,6 +84,7 @@ pub async fn load(
             store: store.clone(),
             tables: tables.clone(),
             index,
+            sources: sources.clone(),
         })
         .await?;
         workers.push(worker);
@@ -111,6 +116,8 @@ pub async fn load(
             workers: RwLock::new(workers),
             exports,
             open_sockets: Arc::default(),
+            sources: sources.bind(generation, &tables),
+            store,
             next: AtomicUsize::new(0),
         }
     }))
@@ -121,9 +128,28 @@ impl Generation {
         &self.exports
     }
 
+    /// Has its tables ask this generation's sources from now on. For when it is to be served: one
+    /// that failed to load changes nothing.
+    pub fn activate(&self) {
+        for BoundSource { table, source, lifetime } in &self.sources {
+            self.store.set_source(table, Some((source.clone(), *lifetime)));
+        }
+    }
+
+    /// Gives up the tables that no newer generation has taken over.
+    fn release_sources(&self) {
+        for BoundSource { table, source, .. } in &self.sources {
+            let ours: Arc<dyn Source> = source.clone();
+            if table.is_sourced_from(&ours) {
+                self.store.set_source(table, None);
+            }
+        }
+    }
+
     /// Drains the generation in the background: waits until nobody holds one of its exports any more,
     /// no call is in flight and no socket is open, at most `grace`, then ends the workers.
     pub fn retire(self: Arc<Self>, grace: Duration) {
+        self.release_sources();
         const LOOK: Duration = Duration::from_millis(50);
         let drain = move || {
             let deadline = Instant::now() + grace;

@@ -11,6 +11,7 @@ use std::task::{Context as TaskContext, Poll};
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
 use kora_resource::{Call, Target, Value, Verb};
+use kora_store::{Load, SourceChange};
 use slab::Slab;
 use tokio::sync::mpsc;
 
@@ -18,6 +19,7 @@ use crate::error::{LoadError, describe};
 use crate::exports::ExportedClass;
 use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::ops::host::OpenItems;
+use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
@@ -34,6 +36,7 @@ pub(crate) struct Isolate {
 struct Entry {
     call: v8::Global<v8::Function>,
     connect: v8::Global<v8::Function>,
+    source: v8::Global<v8::Function>,
     walk_exports: v8::Global<v8::Function>,
     finish_exports: v8::Global<v8::Function>,
 }
@@ -72,6 +75,8 @@ impl Isolate {
                 subscriptions: Slab::new(),
                 sockets: Slab::new(),
                 incoming: Slab::new(),
+                loads: Slab::new(),
+                sources: options.sources,
                 exports: Vec::new(),
                 worker_index: options.index,
                 application: application.clone(),
@@ -114,6 +119,7 @@ impl Isolate {
         self.entry = Some(Entry {
             call: self.host_function("call")?,
             connect: self.host_function("connect")?,
+            source: self.host_function("source")?,
             walk_exports: self.host_function("walkExports")?,
             finish_exports: self.host_function("finishExports")?,
         });
@@ -215,6 +221,7 @@ impl Isolate {
                 let number = self.insert(PendingCall { context, answer: Answer::Reply(answer) });
                 self.enter(number, export, &target, user, authorize, Entered::Call(verb, body));
             }
+            Job::Source { source, call } => self.ask_source(source, call),
             Job::Connect { export, connect, opening } => {
                 let authorize = connect.context.authorize;
                 let user = user_kind(&connect.context);
@@ -227,6 +234,55 @@ impl Isolate {
                     .open(connect, opening);
                 self.enter(number, export, &target, user, authorize, Entered::Connect(incoming));
             }
+        }
+    }
+
+    /// Has a source of the component answer.
+    fn ask_source(&mut self, source: usize, call: SourceCall) {
+        let (kind, id, value, replacing, context, answer) = match call {
+            SourceCall::Load(Load { id, context, replacing }, answer) => {
+                (0, id, None, replacing, context, Answer::Loaded(answer))
+            }
+            SourceCall::Write { id, change, context, answer } => {
+                let (kind, value) = match change {
+                    SourceChange::Put(record) => (1, Some(record)),
+                    SourceChange::Patch(changes) => (2, Some(changes)),
+                    SourceChange::Delete => (3, None),
+                };
+                (kind, id, value, None, context, Answer::Written(answer))
+            }
+        };
+        let user = user_kind(&context);
+        let number = self.insert(PendingCall { context, answer });
+        let Some(function) = self.entry.as_ref().map(|entry| entry.source.clone()) else { return };
+        deno_core::scope!(scope, self.js);
+        v8::tc_scope!(let scope, scope);
+        let function = v8::Local::new(scope, function);
+        let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+        let stamp = |time: Option<f64>| time.unwrap_or(f64::NAN);
+        // A record that can't be read is as good as none to a source.
+        let record = replacing.as_ref().and_then(|record| record.to_map().ok());
+        let [value, record] = [value, record].map(|map| match map {
+            Some(map) => values::to_v8(scope, &Value::Object(map)),
+            None => undefined,
+        });
+        let version = stamp(replacing.as_ref().map(|record| record.shown_version().0));
+        let expires = stamp(replacing.as_ref().and_then(|record| record.expires()));
+        let arguments: [v8::Local<v8::Value>; 9] = [
+            v8::Integer::new(scope, number as i32).into(),
+            v8::Integer::new(scope, source as i32).into(),
+            v8::Integer::new(scope, kind).into(),
+            values::id_to_v8(scope, Some(&id)),
+            value,
+            record,
+            v8::Number::new(scope, version).into(),
+            v8::Number::new(scope, expires).into(),
+            v8::Integer::new(scope, user as i32).into(),
+        ];
+        function.call(scope, undefined, &arguments);
+        if let Some(exception) = scope.exception() {
+            let error = JsError::from_v8_exception(scope, exception);
+            tracing::error!("the host's dispatch failed: {error}");
         }
     }
 

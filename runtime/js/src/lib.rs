@@ -20,6 +20,7 @@ mod ops;
 mod platform;
 mod pull;
 mod socket;
+mod source;
 mod state;
 mod transpile;
 mod values;

@@ -4,5 +4,6 @@
 pub(crate) mod calls;
 pub(crate) mod host;
 pub(crate) mod sockets;
+pub(crate) mod sources;
 pub(crate) mod tables;
 pub(crate) mod transactions;

@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use kora_resource::{Connect, Context, Incoming, Reply, Result};
-use kora_store::{Search, Store, Subscription, Table, Transaction};
+use kora_store::{Loaded, Search, Store, Subscription, Table, Transaction};
 use slab::Slab;
 use tokio::sync::oneshot;
 
 use crate::exports::ExportedClass;
+use crate::ops::sources::OpenLoad;
 use crate::pull::Pull;
 use crate::socket::{Opening, Socket};
+use crate::source::DeclaredSources;
 
 /// The state behind the ops of one worker.
 pub(crate) struct WorkerState {
@@ -24,6 +26,10 @@ pub(crate) struct WorkerState {
     pub(crate) searches: Slab<Search>,
     pub(crate) subscriptions: Slab<Pull<Subscription>>,
     pub(crate) sockets: Slab<Socket>,
+    /// Reads through a cache that JavaScript has begun and does not wait for yet.
+    pub(crate) loads: Slab<OpenLoad>,
+    /// The caching sources that the component declares.
+    pub(crate) sources: DeclaredSources,
     pub(crate) incoming: Slab<Pull<Incoming>>,
     /// What the export walk found.
     pub(crate) exports: Vec<ExportedClass>,
@@ -41,6 +47,10 @@ pub(crate) struct PendingCall {
 /// Where the answer of a call goes.
 pub(crate) enum Answer {
     Reply(oneshot::Sender<Result<Reply>>),
+    /// Of a source.
+    Loaded(oneshot::Sender<Result<Loaded>>),
+    /// Of a source that takes a change.
+    Written(oneshot::Sender<Result<()>>),
     /// The socket is `socket` of the worker's.
     Outgoing {
         answer: oneshot::Sender<Result<()>>,

@@ -19,6 +19,7 @@ use crate::error::LoadError;
 use crate::exports::ExportedClass;
 use crate::isolate::Isolate;
 use crate::socket::Opening;
+use crate::source::{DeclaredSources, SourceCall};
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;
@@ -27,6 +28,7 @@ const QUEUE: usize = 4_096;
 pub(crate) enum Job {
     Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
     Connect { export: usize, connect: Connect, opening: Opening },
+    Source { source: usize, call: SourceCall },
 }
 
 /// What a worker needs to start.
@@ -37,6 +39,8 @@ pub(crate) struct WorkerOptions {
     pub(crate) store: Arc<Store>,
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) index: usize,
+    /// Where the first worker tells of the component's sources.
+    pub(crate) sources: DeclaredSources,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.

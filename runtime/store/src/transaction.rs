@@ -32,6 +32,16 @@ pub struct Transaction {
     door: Door,
 }
 
+/// What a transaction does to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pending {
+    Untouched,
+    /// It is to be loaded anew.
+    Invalidated,
+    /// It is to be read from the transaction.
+    Changed,
+}
+
 /// By which way changes come to a caching table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Door {
@@ -186,6 +196,18 @@ impl Transaction {
             }
         }
         Search::new(Arc::clone(table), query, overlay)
+    }
+
+    /// What it does to the record.
+    pub fn pending(&self, table: &Arc<Table>, id: &Id) -> Result<Pending> {
+        let place = (table.id(), encode_id(id)?);
+        let of = |database: &Arc<Database>| Arc::ptr_eq(database, table.owner());
+        let set = self.sets.iter().find(|(database, _)| of(database));
+        Ok(match set.and_then(|(_, set)| set.writes.get(&place)).map(|write| &write.op) {
+            None => Pending::Untouched,
+            Some(Op::Invalidate) => Pending::Invalidated,
+            Some(_) => Pending::Changed,
+        })
     }
 
     /// Whether there is nothing to commit.

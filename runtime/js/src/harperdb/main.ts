@@ -7,6 +7,7 @@ import { ServerError } from "ext:kora/harperdb/errors.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
 import { finishExports, register, registered, walkExports } from "ext:kora/harperdb/exports.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
+import { source, subscribeToSources } from "ext:kora/harperdb/source.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
@@ -115,4 +116,10 @@ function seal(): void {
   for (const name of ["__kora", "Deno", "__bootstrap"]) delete (globalThis as any)[name];
 }
 
-(globalThis as any).__kora = { start, seal, call, connect, walkExports, finishExports };
+/** Ends the load: what runs in the background may begin. */
+function finish(): void {
+  finishExports();
+  subscribeToSources();
+}
+
+(globalThis as any).__kora = { start, seal, call, connect, source, walkExports, finishExports: finish };

@@ -78,6 +78,20 @@ function promised(result: any): Promise<any> {
 
 function enter(Class: any, method: Method, target: RequestTarget, data: any, cx: Context): any {
   const resource = Class.getResource(target, cx);
+  // A caching table may have to load its record first.
+  return isThenable(resource)
+    ? Promise.resolve(resource).then((made) => enterWith(made, Class, method, target, data, cx))
+    : enterWith(resource, Class, method, target, data, cx);
+}
+
+function enterWith(
+  resource: any,
+  Class: any,
+  method: Method,
+  target: RequestTarget,
+  data: any,
+  cx: Context,
+): any {
   if (!cx.authorize) return act(Class, resource, method, target, data);
   // The first wrapped method of a request decides; what it calls is not asked again.
   cx.authorize = false;

@@ -2,8 +2,12 @@
 // (harper-resources.md sections 3 to 5).
 import {
   op_kora_delete,
+  op_kora_expire_at,
   op_kora_get,
+  op_kora_invalidate,
+  op_kora_is_caching,
   op_kora_parse_target,
+  op_kora_pending,
   op_kora_search,
   op_kora_subscribe,
   op_kora_write,
@@ -12,6 +16,7 @@ import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
 import { AccessViolation, ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import { markHostStatics, Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
+import { declareSource, readThrough } from "ext:kora/harperdb/source.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
 import {
   type Id,
@@ -52,6 +57,7 @@ const stamps = new Float64Array(2);
 export class TableRecord {
   #version = NaN;
   #expires = NaN;
+  #loaded = false;
 
   getUpdatedTime(): number {
     return this.#version;
@@ -61,9 +67,15 @@ export class TableRecord {
     return Number.isNaN(this.#expires) ? undefined : this.#expires;
   }
 
-  static stamp(record: TableRecord, version: number, expires: number): void {
+  /** Whether the read that gave this had to ask the source of a caching table. */
+  wasLoadedFromSource(): boolean {
+    return this.#loaded;
+  }
+
+  static stamp(record: TableRecord, version: number, expires: number, loaded = false): void {
     record.#version = version;
     record.#expires = expires;
+    record.#loaded = loaded;
   }
 
   /** The version of a record that was read from a table; NaN for anything else. */
@@ -73,8 +85,43 @@ export class TableRecord {
 }
 Object.defineProperty(TableRecord.prototype, "constructor", { value: Object, enumerable: false });
 
-/** Reads one record inside the open transaction, if there is one. */
-function read(table: number, id: Id, context: Context | undefined): TableRecord | undefined {
+/** Reads one record; a promise where the table is a cache, whose source may have to be asked. */
+function read(
+  table: number,
+  id: Id,
+  context: Context | undefined,
+  allowStale?: (entry: any, id: Id) => any,
+): TableRecord | undefined | Promise<TableRecord | undefined> {
+  if (op_kora_is_caching(table)) {
+    const transaction = openTransaction(context)?.number ?? -1;
+    const pending = op_kora_pending(transaction, table, id);
+    if (pending < 2) return readCached(table, id, context, pending === 1, allowStale);
+  }
+  return readStored(table, id, context);
+}
+
+async function readCached(
+  table: number,
+  id: Id,
+  context: Context | undefined,
+  anew: boolean,
+  allowStale?: (entry: any, id: Id) => any,
+): Promise<TableRecord | undefined> {
+  const { record, version, expires, loaded } = await readThrough(
+    table,
+    id,
+    context,
+    anew,
+    allowStale,
+  );
+  if (record === null) return undefined;
+  const made = Object.assign(new TableRecord(), record);
+  TableRecord.stamp(made, version, expires, loaded);
+  return made;
+}
+
+/** Reads one record that the table has, inside the open transaction, if there is one. */
+function readStored(table: number, id: Id, context: Context | undefined): TableRecord | undefined {
   const record = new TableRecord();
   const transaction = openTransaction(context)?.number ?? -1;
   if (!op_kora_get(transaction, table, id, record, stamps)) return undefined;
@@ -120,7 +167,10 @@ export function makeTable(number: number, info: TableInfo): any {
       // What is read counts in the check for conflicts, so the table's own class reads nothing that
       // nobody looks at: concurrent `tables.X.put` of one record must not refuse each other.
       const looksAtIt = (this as any) !== Table && this.loadAsInstance !== false;
-      if (looksAtIt && single && #record in resource) resource.#load(id);
+      if (looksAtIt && single && #record in resource) {
+        const loading = resource.#load(id);
+        if (loading) return loading.then(() => resource);
+      }
       return resource;
     }
 
@@ -140,15 +190,37 @@ export function makeTable(number: number, info: TableInfo): any {
       return super.get(...args);
     }
 
+    /** Has this table be a cache of `source`; gives the table, to be extended. */
+    static sourcedFrom(source: any, options?: any): any {
+      declareSource(this, number, source, options);
+      return this;
+    }
+
+    static get isCaching(): boolean {
+      return op_kora_is_caching(number);
+    }
+
     static getRecordCount(): Promise<{ recordCount: number }> {
       let recordCount = 0;
       for (const _ of this.search({ select: [primaryKey] })) recordCount++;
       return Promise.resolve({ recordCount });
     }
 
-    #load(id: Id): void {
+    /** A promise where the record has to be loaded from a source. */
+    #load(id: Id): Promise<void> | undefined {
       this.#loaded = true;
-      this.#record = read(number, id, this.getContext());
+      const record = read(number, id, this.getContext(), this.#allowStale);
+      if (!(record instanceof Promise)) return void this.#take(record);
+      return record.then((loaded) => this.#take(loaded));
+    }
+
+    get #allowStale(): ((entry: any, id: Id) => any) | undefined {
+      const hook = (this as any).allowStaleWhileRevalidate;
+      return typeof hook === "function" ? hook.bind(this) : undefined;
+    }
+
+    #take(record: any): void {
+      this.#record = record;
       if (!this.#record) return;
       // Undeclared properties can be read from the instance too; declared ones have accessors.
       for (const name of Object.keys(this.#record)) {
@@ -172,16 +244,18 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     #write(kind: Write, id: Id | undefined, data: any): any {
-      return this.#transact((transaction) =>
-        op_kora_write(transaction.number, number, kind, id ?? null, data)
-      );
+      return this.#transact((transaction) => {
+        const expiresAt = this.getContext()?.expiresAt;
+        if (expiresAt !== undefined) op_kora_expire_at(transaction.number, Number(expiresAt));
+        return op_kora_write(transaction.number, number, kind, id ?? null, data);
+      });
     }
 
     override doesExist(): boolean {
       if (!this.#loaded) {
         const id = this.getId();
         if (id === null || id === undefined) return true;
-        this.#load(id);
+        return readStored(number, id, this.getContext()) !== undefined;
       }
       return this.#record !== undefined;
     }
@@ -192,6 +266,22 @@ export function makeTable(number: number, info: TableInfo): any {
 
     getExpiresAt(): number | undefined {
       return this.#record?.getExpiresAt();
+    }
+
+    wasLoadedFromSource(): boolean | undefined {
+      return this.#record?.wasLoadedFromSource?.();
+    }
+
+    /** Marks the record as no longer good. */
+    invalidate(first?: any): any {
+      const target: RequestTarget = first instanceof RequestTarget ? first : this.ownTarget;
+      checkPermission(target, this.getContext());
+      return settle(
+        this.#transact((transaction) =>
+          op_kora_invalidate(transaction.number, number, required(target.id))
+        ),
+        () => undefined,
+      );
     }
 
     getRecord(): any {
@@ -215,7 +305,13 @@ export function makeTable(number: number, info: TableInfo): any {
       const id = target.id;
       if (id === null || id === undefined) return describe(info);
       const own = this.#loaded && id === this.getId();
-      const record: any = own ? this.#current() : read(number, id, context);
+      const found: any = own ? this.#current() : read(number, id, context, this.#allowStale);
+      return settle(found, (record: any) => this.#show(record, target, context));
+    }
+
+    /** The loaded record as the target wants it. */
+    #show(record: any, target: RequestTarget, context: Context | undefined): any {
+      (target as any).loadedFromSource = context?.loadedFromSource;
       if (record === undefined) return undefined;
       if (target.property !== undefined) return record[target.property];
       if (context && context.lastModified === undefined) {

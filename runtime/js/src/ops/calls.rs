@@ -172,6 +172,8 @@ pub(crate) fn op_kora_fail(
     match pending.answer {
         // A receiver that is gone means that the client has left: there is nobody to tell.
         Answer::Reply(reply) => drop(reply.send(Err(error))),
+        Answer::Loaded(answer) => drop(answer.send(Err(error))),
+        Answer::Written(answer) => drop(answer.send(Err(error))),
         Answer::Outgoing { answer, .. } => drop(answer.send(Err(error))),
     }
 }

@@ -141,7 +141,7 @@ pub(crate) fn op_kora_unsubscribe(state: &mut OpState, #[smi] subscription: u32)
 pub(crate) fn op_kora_socket(state: &mut OpState, #[smi] call: u32) -> i32 {
     match state.borrow::<WorkerState>().calls.get(call as usize).map(|call| &call.answer) {
         Some(Answer::Outgoing { socket, .. }) => *socket as i32,
-        Some(Answer::Reply(_)) | None => -1,
+        Some(Answer::Reply(_) | Answer::Loaded(_) | Answer::Written(_)) | None => -1,
     }
 }
 

@@ -74,6 +74,12 @@ impl Table {
         self.caching.load().as_ref().map(|caching| Arc::clone(&caching.source))
     }
 
+    /// Whether it is this source that the table asks.
+    pub fn is_sourced_from(&self, source: &Arc<dyn Source>) -> bool {
+        let caching = self.caching.load();
+        caching.as_ref().is_some_and(|caching| Arc::ptr_eq(&caching.source, source))
+    }
+
     /// Gives the table another source, or none; loads under way end with the old one.
     pub(crate) fn set_source(&self, source: Option<(Arc<dyn Source>, Lifetime)>) {
         let caching = source.map(|(source, lifetime)| Caching { source, lifetime });
