@@ -21,6 +21,8 @@ pub(crate) enum ResponseBody {
     Full(Bytes),
     /// Sent as it comes, in chunks.
     Streamed(Chunks),
+    /// The same of a size in bytes that is known; one that falls short breaks the connection.
+    Measured(u64, Chunks),
 }
 
 impl Body for ResponseBody {
@@ -36,9 +38,9 @@ impl Body for ResponseBody {
             ResponseBody::Empty => Poll::Ready(None),
             ResponseBody::Full(_) => match std::mem::take(this) {
                 ResponseBody::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                ResponseBody::Empty | ResponseBody::Streamed(_) => Poll::Ready(None),
+                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Measured(..) => Poll::Ready(None),
             },
-            ResponseBody::Streamed(chunks) => {
+            ResponseBody::Streamed(chunks) | ResponseBody::Measured(_, chunks) => {
                 chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
         }
@@ -53,6 +55,7 @@ impl Body for ResponseBody {
             ResponseBody::Empty => SizeHint::with_exact(0),
             ResponseBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ResponseBody::Streamed(_) => SizeHint::default(),
+            ResponseBody::Measured(size, _) => SizeHint::with_exact(*size),
         }
     }
 }

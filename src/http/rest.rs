@@ -4,6 +4,7 @@
 //! The way of a table GET is the one that must stay lean: no copy of the request, no task, one
 //! boxed future (the resource's), one buffer for the body.
 
+mod blob_body;
 pub(crate) mod etag;
 mod items;
 mod method;
@@ -90,12 +91,15 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     }
     let target = exchange.target(request)?;
     let representation = negotiation::choose(&request.headers, target.extension.as_deref())?;
-    let body = match body.is_end_stream() {
-        true => None,
-        false => request_body::read(&request.headers, body, exchange.body_limit).await?,
-    };
     let context = exchange.peer.context(exchange.registration.served, request);
     let context = with_cache_control(context, request);
+    let body = match body.is_end_stream() {
+        true => None,
+        false => match blob_body::sink(&**resource, verb, &target, &request.headers, &context)? {
+            Some(sink) => Some(blob_body::receive(sink, &target, &request.headers, body).await?),
+            None => request_body::read(&request.headers, body, exchange.body_limit).await?,
+        },
+    };
     let reply = resource.clone().call(Call { verb, target, body, context }).await?;
     let form = reply::Form {
         verb,
@@ -144,7 +148,8 @@ fn add_server_timing(response: &mut Response, began: Instant) {
 fn drop_body(response: &mut Response) {
     let length = match response.body() {
         ResponseBody::Empty | ResponseBody::Streamed(_) => None,
-        ResponseBody::Full(bytes) => Some(bytes.len()),
+        ResponseBody::Full(bytes) => Some(bytes.len() as u64),
+        ResponseBody::Measured(size, _) => Some(*size),
     };
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());

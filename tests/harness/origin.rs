@@ -46,7 +46,9 @@ impl Origin {
 
     /// Has `GET path` answer this.
     pub fn answer(&self, path: &str, body: &str) {
-        let response = Response { status: 200, body: body.to_owned(), ..Response::default() };
+        let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
+        let headers = vec![("content-type".to_owned(), kind.to_owned())];
+        let response = Response { status: 200, headers, body: body.to_owned() };
         self.state.lock().unwrap().answers.insert(path.to_owned(), response);
     }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+    BlobSink, Call, Connect, Context, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture,
+    Result, Target, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -67,6 +68,12 @@ impl Resource for ClassResource {
             let job = Job::Call { export: self.export, call, answer };
             let in_flight = generation.submit(job)?;
             let mut reply = answered.await.map_err(|_| unanswered())??;
+            if let ReplyBody::Value(value) = &mut reply.body
+                && value.has_blobs()
+            {
+                let shown = generation.store().blobs().with_texts(std::mem::take(value)).await?;
+                reply.body = ReplyBody::Value(shown);
+            }
             if let ReplyBody::Items(items) = reply.body {
                 // The worker is needed until the last item, not only until the answer begins.
                 reply.body = ReplyBody::Items(Box::pin(items.inspect(move |_| {
@@ -75,6 +82,13 @@ impl Resource for ClassResource {
             }
             Ok(reply)
         })
+    }
+
+    fn blob_sink(&self, target: &Target, context: &Context) -> Result<Option<Box<dyn BlobSink>>> {
+        match &self.table {
+            Some(table) => table.blob_sink(target, context),
+            None => Ok(None),
+        }
     }
 
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {

@@ -3,12 +3,20 @@
 use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
 use deno_error::JsErrorBox;
 
-use crate::ops::{calls, host, sockets, sources, tables, transactions};
+use crate::ops::{blobs, calls, host, sockets, sources, tables, transactions};
 
 deno_core::extension!(
     kora,
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
     ops = [
+        blobs::op_kora_blob_factory,
+        blobs::op_kora_blob_of,
+        blobs::op_kora_blob_begin,
+        blobs::op_kora_blob_append,
+        blobs::op_kora_blob_finish,
+        blobs::op_kora_blob_read,
+        blobs::op_kora_blob_text,
+        blobs::op_kora_blob_release,
         calls::op_kora_request,
         calls::op_kora_reply,
         calls::op_kora_reply_items,
@@ -73,6 +81,7 @@ deno_core::extension!(
         "harperdb/subscription.ts",
         "harperdb/source.ts",
         "harperdb/table.ts",
+        "harperdb/blob.ts",
         "harperdb/reply.ts",
         "harperdb/exports.ts",
         "harperdb/client.ts",

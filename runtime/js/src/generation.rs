@@ -168,6 +168,10 @@ impl Generation {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {
         &self.open_sockets
     }

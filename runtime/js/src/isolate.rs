@@ -22,10 +22,12 @@ use crate::ops::host::OpenItems;
 use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
-use crate::{extension, values, web};
+use crate::{blobs, extension, values, web};
 
 /// The isolate with the functions by which Rust enters it.
 pub(crate) struct Isolate {
+    /// Before the isolate, so that nothing of it is held when it goes.
+    _blobs: blobs::Session,
     js: JsRuntime,
     modules: Arc<[(PathBuf, String)]>,
     application: Arc<str>,
@@ -48,6 +50,7 @@ fn missing(name: &str) -> CoreError {
 
 impl Isolate {
     pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+        let session = blobs::Session::begin(&options.store);
         let mut extensions = web::extensions();
         extensions.push(extension::kora::init());
         let created = JsRuntime::try_new(RuntimeOptions {
@@ -82,7 +85,7 @@ impl Isolate {
                 application: application.clone(),
             });
         }
-        Ok(Isolate { js, modules: options.modules, application, entry: None })
+        Ok(Isolate { _blobs: session, js, modules: options.modules, application, entry: None })
     }
 
     /// Sets up the host module, then imports the component's modules in order and walks their exports.

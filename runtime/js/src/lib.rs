@@ -9,6 +9,7 @@
 //! *Invariants:* an isolate is made, used and dropped on one thread. No component code runs on a thread
 //! that drives sockets or timers of the server. A reload makes a new generation; it never changes one.
 
+mod blobs;
 mod class;
 mod error;
 mod exports;

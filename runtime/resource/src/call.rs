@@ -122,7 +122,17 @@ pub enum ReplyBody {
         content_type: String,
         data: Bytes,
     },
+    /// As [`ReplyBody::Raw`], in chunks as they come.
+    Stream {
+        content_type: String,
+        /// In bytes, if it is known.
+        size: Option<u64>,
+        chunks: ByteStream,
+    },
 }
+
+/// Bytes as they come. An error ends it: whoever reads must not take what came for the whole.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
 /// A lazily produced sequence. Dropping it ends the work behind it.
 pub type Items = Pin<Box<dyn Stream<Item = Result<Item>> + Send>>;
@@ -161,6 +171,9 @@ impl fmt::Debug for ReplyBody {
             ReplyBody::Items(_) => f.write_str("Items(..)"),
             ReplyBody::Raw { content_type, data } => {
                 write!(f, "Raw({content_type}, {} bytes)", data.len())
+            }
+            ReplyBody::Stream { content_type, size, .. } => {
+                write!(f, "Stream({content_type}, {size:?} bytes)")
             }
         }
     }

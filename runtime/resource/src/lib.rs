@@ -23,7 +23,7 @@ mod target;
 pub mod value;
 
 pub use cache_control::CacheControl;
-pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
+pub use call::{ByteStream, Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
 pub use context::{Context, RequestInfo, User};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
@@ -31,7 +31,7 @@ pub use id::Id;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    BlobSink, Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
 };
 pub use target::Target;
 pub use value::{Map, Value};

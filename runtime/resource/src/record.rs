@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::value::blob::has_blobs;
 use crate::value::{json, msgpack};
 use crate::{Error, Map, Result, Version};
 
@@ -17,12 +18,15 @@ pub struct Record {
     expires: Option<f64>,
     /// When the source of a caching table says that it changed, in milliseconds since the epoch.
     modified: Option<f64>,
+    /// Whether its body refers to blobs.
+    has_blobs: bool,
     body: Bytes,
 }
 
 impl Record {
     pub fn new(map: &Map, version: Version, created: Version, expires: Option<f64>) -> Record {
         Record::from_parts(version, created, expires, msgpack::encode_map(map).into())
+            .with_blobs(has_blobs(map))
     }
 
     /// A record from parts that a store kept; `body` is trusted to be what [`Record::new`] made.
@@ -32,7 +36,7 @@ impl Record {
         expires: Option<f64>,
         body: Bytes,
     ) -> Record {
-        Record { version, created, expires, modified: None, body }
+        Record { version, created, expires, modified: None, has_blobs: false, body }
     }
 
     /// The same record with the time of its last change as its source tells it.
@@ -50,6 +54,15 @@ impl Record {
 
     pub fn expires(&self) -> Option<f64> {
         self.expires
+    }
+
+    /// The same record, said to hold blobs or not.
+    pub fn with_blobs(self, has_blobs: bool) -> Record {
+        Record { has_blobs, ..self }
+    }
+
+    pub fn has_blobs(&self) -> bool {
+        self.has_blobs
     }
 
     /// The source's own time of the last change, if it has told one.

@@ -5,7 +5,7 @@
 //! building of the others had come to.
 
 use heed::RwTxn;
-use kora_resource::value::msgpack;
+use kora_resource::value::{BlobId, msgpack};
 use kora_resource::{Epoch, Map, Seq, Value, Version};
 
 use crate::StoreError;
@@ -23,6 +23,7 @@ const SEQ_KEY: &[u8] = b"seq";
 const TRIMMED_KEY: &[u8] = b"trimmed";
 const NEXT_KEY: &[u8] = b"next";
 const TABLE_PREFIX: &[u8] = b"table:";
+const BLOB_PREFIX: &[u8] = b"blob:";
 const GARBAGE_PREFIX: &[u8] = b"garbage:";
 
 /// What is stored of one table.
@@ -145,6 +146,37 @@ pub(crate) fn put_version(
     version: Version,
 ) -> Result<(), StoreError> {
     Ok(trees.meta.put(txn, VERSION_KEY, &version.0.to_bits().to_le_bytes())?)
+}
+
+/// The key of the record that a blob's file belongs to.
+pub(crate) fn blob<'t>(
+    txn: &'t ReadTxn<'_>,
+    trees: &Trees,
+    id: BlobId,
+) -> Result<Option<&'t [u8]>, StoreError> {
+    Ok(trees.meta.get(txn, &blob_key(id))?)
+}
+
+pub(crate) fn put_blob(
+    txn: &mut RwTxn<'_>,
+    trees: &Trees,
+    id: BlobId,
+    record: &[u8],
+) -> Result<(), StoreError> {
+    Ok(trees.meta.put(txn, &blob_key(id), record)?)
+}
+
+pub(crate) fn remove_blob(
+    txn: &mut RwTxn<'_>,
+    trees: &Trees,
+    id: BlobId,
+) -> Result<(), StoreError> {
+    trees.meta.delete(txn, &blob_key(id))?;
+    Ok(())
+}
+
+fn blob_key(id: BlobId) -> Vec<u8> {
+    [BLOB_PREFIX, &id.0.to_be_bytes()].concat()
 }
 
 /// A number for a new table or index.

@@ -12,6 +12,7 @@ use crate::keys::{Key, decode_id};
 
 const EXPIRES: u8 = 1;
 const MODIFIED: u8 = 2;
+const BLOBS: u8 = 4;
 
 /// The number of a table within its database; the first four bytes of its records' keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +39,9 @@ pub(crate) fn write_record(record: &Record) -> Vec<u8> {
 fn push_record(out: &mut Vec<u8>, record: &Record) {
     let flag = |is_set, flag| if is_set { flag } else { 0 };
     out.push(
-        flag(record.expires().is_some(), EXPIRES) | flag(record.modified().is_some(), MODIFIED),
+        flag(record.expires().is_some(), EXPIRES)
+            | flag(record.modified().is_some(), MODIFIED)
+            | flag(record.has_blobs(), BLOBS),
     );
     out.extend_from_slice(&record.version().0.to_le_bytes());
     out.extend_from_slice(&record.created().0.to_le_bytes());
@@ -53,7 +56,7 @@ pub(crate) fn read_record(bytes: &[u8]) -> Option<Record> {
     let header = Header::read(bytes)?;
     let body = Bytes::copy_from_slice(header.body);
     let record = Record::from_parts(header.version, header.created, header.expires, body);
-    Some(record.with_modified(header.modified))
+    Some(record.with_modified(header.modified).with_blobs(header.has_blobs))
 }
 
 /// A record without its body copied.
@@ -62,6 +65,7 @@ pub(crate) struct Header<'a> {
     pub created: Version,
     pub expires: Option<f64>,
     pub modified: Option<f64>,
+    pub has_blobs: bool,
     pub body: &'a [u8],
 }
 
@@ -79,7 +83,8 @@ impl<'a> Header<'a> {
         let (expires, rest) = flagged(EXPIRES, rest)?;
         let (modified, body) = flagged(MODIFIED, rest)?;
         let (version, created) = (Version(version), Version(created));
-        Some(Header { version, created, expires, modified, body })
+        let has_blobs = flags & BLOBS != 0;
+        Some(Header { version, created, expires, modified, has_blobs, body })
     }
 
     /// Whether the record's time was over at `now`.

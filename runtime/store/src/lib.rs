@@ -11,6 +11,7 @@
 //! one. Read transactions are bound to their thread by type and live within one function call, so
 //! none crosses an `await` and no reader is long-lived. An event is published only after its commit.
 
+mod blobs;
 mod catalog;
 mod clock;
 mod database;
@@ -34,6 +35,7 @@ mod transaction;
 mod write_set;
 mod writer;
 
+pub use blobs::{BlobWriter, Blobs};
 pub use error::StoreError;
 pub use history::{HistoryRange, HistoryReader};
 pub use kora_hub::QueueLimit;

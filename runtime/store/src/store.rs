@@ -15,7 +15,8 @@ use crate::expiration::Sweeper;
 use crate::retention::Compactor;
 use crate::source::{Lifetime, Source};
 use crate::schema_change;
-use crate::{StoreError, StoreOptions, Table, Transaction};
+use crate::blobs::{Blobs, Sync};
+use crate::{Durability, StoreError, StoreOptions, Table, Transaction};
 
 /// The file whose lock says that a process uses the directory. It stays when the process ends; the
 /// lock does not.
@@ -25,6 +26,7 @@ const LOCK_FILE: &str = "kora.lock";
 pub struct Store {
     directory: PathBuf,
     options: StoreOptions,
+    blobs: Arc<Blobs>,
     hub: Arc<Hub>,
     /// Schema changes come one at a time.
     changing: Mutex<()>,
@@ -64,10 +66,16 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
         let sweeper = Sweeper::start().map_err(unusable)?;
+        let sync = match options.durability {
+            Durability::Full => Sync::Always,
+            Durability::Interval(_) => Sync::Never,
+        };
+        let blobs = Blobs::open(directory, sync).map_err(unusable)?;
         let compactor = Compactor::start(options.retention).map_err(unusable)?;
         Ok(Arc::new(Store {
             directory: directory.to_owned(),
             options,
+            blobs,
             hub: Hub::new(),
             changing: Mutex::new(()),
             state: RwLock::default(),
@@ -113,6 +121,11 @@ impl Store {
         self.state.read().tables.clone()
     }
 
+    /// The files of blobs.
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
     /// Where committed events are published.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
@@ -146,7 +159,7 @@ impl Store {
             return Ok(Arc::clone(database));
         }
         let path = self.directory.join(name);
-        let database = Database::open(name, &path, &self.options, &self.hub)?;
+        let database = Database::open(name, &path, &self.options, &self.hub, &self.blobs)?;
         schema_change::clear_garbage(&database, &self.closing);
         self.compactor.watch(&database);
         self.state.write().databases.insert(name.to_owned(), Arc::clone(&database));

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use kora_resource::value::blob::has_blobs;
 use kora_resource::value::msgpack;
 use kora_resource::{Id, Map, Value, Version};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Table;
+use crate::blobs::Staged;
 use crate::keys::Key;
 use crate::layout::TableId;
 use crate::merge::merge;
@@ -28,6 +30,8 @@ pub(crate) struct WriteSet {
     /// In the order of each record's first change.
     pub writes: IndexMap<Place, Write>,
     pub messages: Vec<(Arc<Table>, Id, Key, Value)>,
+    /// The new files of blobs, in their places; removed again if the set is not committed.
+    pub staged: Vec<Arc<Staged>>,
 }
 
 /// The versions that were read, `None` where there was no record. Shared with the searches that the
@@ -95,6 +99,17 @@ impl Content {
 impl WriteSet {
     pub(crate) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.messages.is_empty()
+    }
+
+    /// Whether what it writes has blobs.
+    pub(crate) fn has_blobs(&self) -> bool {
+        self.writes.values().any(|write| match &write.op {
+            Op::Put(content) | Op::Create(content) | Op::Fill(content, _) => {
+                has_blobs(&content.map)
+            }
+            Op::Patch(changes) => has_blobs(changes),
+            Op::Delete | Op::Invalidate | Op::Expire(_) | Op::Evict(_) => false,
+        })
     }
 
     /// Adds a change, folded into what the set already does to that record.

@@ -1,15 +1,20 @@
 //! From a [`Reply`] to a response: the status matrix of `spec/harper-rest.md` section 2.1 and the
 //! headers of section 5.
 
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
+use futures_core::Stream;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use kora_resource::value::json;
-use kora_resource::{Error, Reply, ReplyBody, Result, Value, Verb, Version};
+use kora_resource::{ByteStream, Error, Reply, ReplyBody, Result, Value, Verb, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{etag, items};
+use crate::http::problem;
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::negotiation::Representation;
@@ -104,10 +109,37 @@ async fn write_body(
             };
             (body, negotiated)
         }
+        ReplyBody::Stream { content_type, size, chunks } => {
+            // What fails breaks off: the client sees that the length is not what was promised.
+            let chunks = Box::pin(WholeChunks(chunks));
+            let body = match size {
+                Some(size) => ResponseBody::Measured(size, chunks),
+                None => ResponseBody::Streamed(chunks),
+            };
+            (body, ContentType::OfTheResource(content_type))
+        }
         ReplyBody::Raw { content_type, data } => {
             (ResponseBody::Full(data), ContentType::OfTheResource(content_type))
         }
     })
+}
+
+/// The chunks of a stream up to its first error, which is logged.
+struct WholeChunks(ByteStream);
+
+impl Stream for WholeChunks {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Bytes>> {
+        match std::task::ready!(self.0.as_mut().poll_next(cx)) {
+            Some(Ok(bytes)) => Poll::Ready(Some(bytes)),
+            Some(Err(error)) => {
+                problem::log(&error, "a streamed body");
+                Poll::Ready(None)
+            }
+            None => Poll::Ready(None),
+        }
+    }
 }
 
 /// Adds `ETag` and `Last-Modified`; true if the client has this version already.

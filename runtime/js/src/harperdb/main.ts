@@ -1,6 +1,7 @@
 // The live host module and the globals (harper-resources.md section 1), and what Rust takes from here.
 import "ext:kora/web/globals.js";
 import { op_kora_host, op_kora_tables } from "ext:core/ops";
+import { createBlob } from "ext:kora/harperdb/blob.ts";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
@@ -72,7 +73,7 @@ function start(): string {
     getUser: () => getContext().user,
     getResponse: () => getContext().response,
     authenticateUser: unavailable("authenticateUser"),
-    createBlob: unavailable("createBlob"),
+    createBlob,
     operation: unavailable("operation"),
     config: {},
     threads: [],

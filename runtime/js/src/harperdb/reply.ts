@@ -8,6 +8,7 @@ import {
   op_kora_reply_items,
   op_kora_reply_search,
 } from "ext:core/ops";
+import { blobNumber, unsaved } from "ext:kora/harperdb/blob.ts";
 import type { Context } from "ext:kora/harperdb/context.ts";
 import { failure } from "ext:kora/harperdb/errors.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
@@ -18,6 +19,8 @@ enum Body {
   Absent = 0,
   Value = 1,
   Raw = 2,
+  /** A blob of the store, streamed from there. */
+  Blob = 3,
 }
 
 const BINARY = "application/octet-stream";
@@ -32,7 +35,10 @@ export function fail(call: number, exported: number, thrown: unknown, context?: 
 /** Answers with what the handler returned; what can't be answered fails the call. */
 export function reply(call: number, exported: number, result: any, context: Context): void {
   try {
-    const answered = answer(call, result, context);
+    const waiting = unsaved(result);
+    const answered = waiting
+      ? waiting.then(() => answer(call, result, context))
+      : answer(call, result, context);
     if (answered) answered.catch((error) => fail(call, exported, error, context));
   } catch (error) {
     fail(call, exported, error, context);
@@ -94,13 +100,18 @@ function body(
     send(call, context, status, headers, Body.Raw, value, NaN, BINARY);
     return undefined;
   }
+  if (blobNumber(value) !== undefined) {
+    send(call, context, status, headers, Body.Blob, value);
+    return undefined;
+  }
   if (value instanceof Blob) {
     return value.arrayBuffer().then((bytes) =>
       send(call, context, status, headers, Body.Raw, bytes, NaN, value.type || BINARY)
     );
   }
   if (value.contentType != null && value.data != null) {
-    send(call, context, status, headers, Body.Raw, value.data, NaN, String(value.contentType));
+    const kind = blobNumber(value.data) === undefined ? Body.Raw : Body.Blob;
+    send(call, context, status, headers, kind, value.data, NaN, String(value.contentType));
     return undefined;
   }
   if (!Array.isArray(value) && isSequence(value)) {
@@ -133,6 +144,10 @@ async function responseLike(call: number, response: any, context: Context): Prom
     const type = headers.get("content-type") ?? "";
     headers.delete("content-type");
     const flat = flatHeaders(headers);
+    if (blobNumber(response.body) !== undefined) {
+      send(call, context, status, flat, Body.Blob, response.body, NaN, type);
+      return;
+    }
     const bytes = await rawBody(response);
     if (bytes === undefined) send(call, context, status, flat, Body.Absent, undefined);
     else send(call, context, status, flat, Body.Raw, bytes, NaN, type);

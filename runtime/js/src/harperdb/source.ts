@@ -15,6 +15,7 @@ import {
   op_kora_source_written,
   op_kora_write,
 } from "ext:core/ops";
+import { createBlob, unsaved } from "ext:kora/harperdb/blob.ts";
 import { Context, runWith, userOf } from "ext:kora/harperdb/context.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
 import { fail } from "ext:kora/harperdb/reply.ts";
@@ -129,6 +130,7 @@ async function load(call: number, source: any, id: Id, context: SourceContext): 
   if (typeof result !== "object") {
     throw new TypeError(`A source must return an object, but it returned a ${typeof result}`);
   }
+  await unsaved(result);
   // What was read from a table has the version of that table.
   const version = result.getUpdatedTime?.();
   if (context.lastModified === undefined && typeof version === "number") {
@@ -165,8 +167,13 @@ async function storable(response: any): Promise<any> {
   const record: any = { headers };
   if (status !== 200) record.status = status;
   if (!(response instanceof Response) && response.data !== undefined) record.data = response.data;
-  else if (response.body != null) record.body = await new Response(response.body).text();
+  else if (response.body != null) record.body = createBlob(response.body, { type: typeOf(headers) });
   return record;
+}
+
+function typeOf(headers: Record<string, string>): string {
+  const name = Object.keys(headers).find((name) => name.toLowerCase() === "content-type");
+  return name === undefined ? "" : headers[name];
 }
 
 async function write(

@@ -12,6 +12,7 @@ import {
   op_kora_subscribe,
   op_kora_write,
 } from "ext:core/ops";
+import { unsaved } from "ext:kora/harperdb/blob.ts";
 import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
 import { AccessViolation, ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import { markHostStatics, Resource } from "ext:kora/harperdb/resource.ts";
@@ -244,6 +245,12 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     #write(kind: Write, id: Id | undefined, data: any): any {
+      // A record is written with its blobs or not at all.
+      const waiting = unsaved(data);
+      if (waiting) {
+        const context = this.getContext() ?? ambientContext() ?? new Context();
+        return transactional<any>(context, () => waiting.then(() => this.#write(kind, id, data)));
+      }
       return this.#transact((transaction) => {
         const expiresAt = this.getContext()?.expiresAt;
         if (expiresAt !== undefined) op_kora_expire_at(transaction.number, Number(expiresAt));

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use deno_core::{OpState, op2, v8};
+use kora_resource::value::Blob;
 use kora_resource::{Error, ErrorKind, Reply, ReplyBody, Value, VerbSet, Version};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -56,6 +57,7 @@ enum BodyKind {
     Absent,
     Value,
     Raw,
+    Blob,
 }
 
 impl BodyKind {
@@ -63,6 +65,7 @@ impl BodyKind {
         match number {
             1 => BodyKind::Value,
             2 => BodyKind::Raw,
+            3 => BodyKind::Blob,
             _ => BodyKind::Absent,
         }
     }
@@ -90,6 +93,10 @@ pub(crate) fn op_kora_reply<'s, 'i>(
         BodyKind::Value => match from_v8(scope, body).map_err(unanswerable)? {
             Some(value) => ReplyBody::Value(value),
             None => ReplyBody::Absent,
+        },
+        BodyKind::Blob => match from_v8(scope, body).map_err(unanswerable)? {
+            Some(Value::Blob(blob)) => blob_body(&blob, content_type)?,
+            Some(_) | None => ReplyBody::Absent,
         },
         BodyKind::Raw => ReplyBody::Raw {
             content_type: content_type.to_owned(),
@@ -221,6 +228,18 @@ fn headers_of(
         pairs.extend(name.zip(value));
     }
     Ok(pairs)
+}
+
+/// A blob as a body: its content streams from the disk, past the isolate.
+fn blob_body(blob: &Blob, content_type: &str) -> Result<ReplyBody, OpError> {
+    let blobs = crate::blobs::store()
+        .ok_or_else(|| Error::unavailable("there are no blobs here: the worker is ending"))?;
+    let content_type = [content_type, &blob.content_type, "application/octet-stream"]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+        .to_owned();
+    Ok(ReplyBody::Stream { content_type, size: Some(blob.size()), chunks: blobs.stream(blob) })
 }
 
 /// What goes over the wire for a raw body.

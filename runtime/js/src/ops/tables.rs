@@ -257,21 +257,25 @@ fn overlay(query: &mut Query, over: Query) {
 }
 
 /// The next rows of a search, at most `rows`; an empty array at its end, which closes it.
-#[op2]
+#[op2(reentrant)]
 pub(crate) fn op_kora_rows<'s, 'i>(
-    state: &mut OpState,
+    state: Rc<RefCell<OpState>>,
     scope: &mut v8::PinScope<'s, 'i>,
     #[smi] search: u32,
     #[smi] rows: u32,
 ) -> Result<v8::Local<'s, v8::Value>, OpError> {
-    let searches = &mut state.borrow_mut::<WorkerState>().searches;
-    let batch = match searches.get_mut(search as usize) {
-        Some(open) => open.next_batch(rows as usize)?,
-        None => Vec::new(),
+    let batch = {
+        let mut state = state.borrow_mut();
+        let searches = &mut state.borrow_mut::<WorkerState>().searches;
+        let batch = match searches.get_mut(search as usize) {
+            Some(open) => open.next_batch(rows as usize)?,
+            None => Vec::new(),
+        };
+        if batch.is_empty() {
+            drop(searches.try_remove(search as usize));
+        }
+        batch
     };
-    if batch.is_empty() {
-        drop(searches.try_remove(search as usize));
-    }
     let mut elements = Vec::with_capacity(batch.len());
     for item in &batch {
         elements.push(match item {

@@ -6,9 +6,10 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_core::Stream;
 use kora_resource::query::from_value;
-use kora_resource::schema::{Attribute, TableSchema};
+use kora_resource::schema::{Attribute, AttributeType, TableSchema};
+use kora_resource::value::Blob;
 use kora_resource::{
-    Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Record, Reply,
+    BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Record, Reply,
     ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
@@ -48,6 +49,17 @@ impl Resource for Table {
         })
     }
 
+    fn blob_sink(&self, target: &Target, context: &Context) -> Result<Option<Box<dyn BlobSink>>> {
+        let schema = Table::schema(self);
+        let holder = target.property.as_deref().unwrap_or("data");
+        let is_blob = |attribute: &Attribute| attribute.ty == AttributeType::Blob;
+        if !schema.attribute(holder).is_some_and(is_blob) {
+            return Ok(None);
+        }
+        authorize(context)?;
+        Ok(Some(Box::new(self.owner().blobs().writer())))
+    }
+
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
             authorize(&connect.context)?;
@@ -81,12 +93,60 @@ impl Table {
         };
         let Some(record) = record else { return Ok(Reply { headers, ..Reply::default() }) };
         let version = Some(record.shown_version());
+        if record.has_blobs() {
+            return self.answer_blobs(&record, target, &query, headers).await;
+        }
         let selected = match (&target.property, &query.select) {
             (Some(property), _) => record.to_map()?.shift_remove(property).filter(|v| !v.is_null()),
             (None, Some(select)) => select.project(&record, &schema.primary_key)?,
             (None, None) => return Ok(Reply { headers, ..Reply::record(record) }),
         };
         let body = selected.map_or(ReplyBody::Absent, ReplyBody::Value);
+        Ok(Reply { version, body, headers, ..Reply::default() })
+    }
+
+    /// One record with blobs: what is a blob as a whole is streamed, texts are shown.
+    async fn answer_blobs(
+        self: &Arc<Self>,
+        record: &Record,
+        target: &Target,
+        query: &Query,
+        headers: Vec<(String, String)>,
+    ) -> Result<Reply> {
+        let mut map = record.to_map()?;
+        let version = Some(record.shown_version());
+        let stream = |blob: &Blob, content_type: &str| ReplyBody::Stream {
+            content_type: match content_type {
+                "" => "application/octet-stream".to_owned(),
+                known => known.to_owned(),
+            },
+            size: Some(blob.size()),
+            chunks: self.owner().blobs().stream(blob),
+        };
+        let whole = target.property.is_none() && query.select.is_none();
+        let body = match (&target.property, map.get("contentType"), map.get("data")) {
+            (Some(property), ..) => match map.shift_remove(property) {
+                Some(Value::Blob(blob)) => stream(&blob, &blob.content_type),
+                Some(value) if !value.is_null() => ReplyBody::Value(value),
+                Some(_) | None => ReplyBody::Absent,
+            },
+            // A record that is a document: its content, with the type that it was stored with.
+            (None, Some(Value::String(content_type)), Some(Value::Blob(blob))) if whole => {
+                stream(blob, content_type)
+            }
+            (None, ..) => {
+                let selected = match &query.select {
+                    Some(select) => select.project(record, &Table::schema(self).primary_key)?,
+                    None => Some(Value::Object(map)),
+                };
+                match selected {
+                    Some(value) => {
+                        ReplyBody::Value(self.owner().blobs().with_texts(value).await?)
+                    }
+                    None => ReplyBody::Absent,
+                }
+            }
+        };
         Ok(Reply { version, body, headers, ..Reply::default() })
     }
 
@@ -109,6 +169,9 @@ impl Table {
         match (target.id, body) {
             (Some(_), _) if target.is_collection => {
                 return Err(Error::invalid("A PUT must name one record, or an array of records"));
+            }
+            (Some(id), Some(value)) if let Some(property) = target.property => {
+                transaction.patch(&self, id, Map::from_iter([(property, value)]))?;
             }
             (Some(id), Some(Value::Object(record))) => transaction.put(&self, id, record)?,
             (None, Some(Value::Object(record))) => {

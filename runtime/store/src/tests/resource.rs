@@ -19,6 +19,7 @@ async fn call(
 async fn value(table: &Arc<Table>, url: &str) -> Option<Value> {
     let reply = call(table, Verb::Get, url, None).await.expect(url);
     match reply.body {
+        ReplyBody::Stream { .. } => panic!("a stream"),
         ReplyBody::Absent => None,
         ReplyBody::Value(value) => Some(value),
         ReplyBody::Record(record) => {

@@ -17,7 +17,13 @@ pub(super) fn apply(
     trees: &Trees,
     at: Position,
 ) -> Result<Option<Published>, StoreError> {
-    let Change { table, id, key, effect, added, removed } = change;
+    let Change { table, id, key, effect, added, removed, blobs } = change;
+    for blob in blobs.removed {
+        catalog::remove_blob(txn, trees, blob)?;
+    }
+    for blob in blobs.added {
+        catalog::put_blob(txn, trees, blob, &record_key(table.id(), &key))?;
+    }
     for entry in removed {
         trees.indexes.delete(txn, &entry.key)?;
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kora_resource::schema::{Assigned, AttributeType, TableSchema, ValidateMode};
-use kora_resource::value::date;
+use kora_resource::value::blob::{blob_files, has_blobs};
+use kora_resource::value::{BlobId, date};
 use kora_resource::{Error, Id, Map, Record, Result, Value, Version};
 
 use crate::clock;
@@ -23,6 +24,14 @@ pub(super) struct Change {
     pub effect: Effect,
     pub added: Vec<IndexEntry>,
     pub removed: Vec<IndexEntry>,
+    pub blobs: BlobChange,
+}
+
+/// The files of blobs that a change makes the record's own, and those that it gives up.
+#[derive(Default)]
+pub(super) struct BlobChange {
+    pub added: Vec<BlobId>,
+    pub removed: Vec<BlobId>,
 }
 
 pub(super) enum Effect {
@@ -67,7 +76,15 @@ pub(super) fn plan(
         effect: Effect::Message(message.clone()),
         added: Vec::new(),
         removed: Vec::new(),
+        blobs: BlobChange::default(),
     }));
+    // A blob that was read from the record may have gone with another change of it meanwhile.
+    for change in &changes {
+        let is_new = |id: &BlobId| set.staged.iter().any(|staged| staged.is(*id));
+        if !change.blobs.added.iter().all(is_new) {
+            return Ok(Err(Error::conflict("A blob of this record was replaced by another change")));
+        }
+    }
     Ok(Ok(changes))
 }
 
@@ -86,7 +103,7 @@ fn plan_write(
         stored.as_ref().filter(|record| record.expires().is_none_or(|at| at > clock::now()));
     let before = match &stored {
         // Its properties are needed for its index entries, its creation time or a merge.
-        Some(record) if needs_properties(&definition, &write.op) => Some(record.to_map()?),
+        Some(record) if record.has_blobs() || needs_properties(&definition, &write.op) => Some(record.to_map()?),
         _ => None,
     };
     let visible = current.and(before.as_ref());
@@ -118,6 +135,7 @@ fn plan_write(
         Op::Invalidate => return Ok(stored.map(|stored| invalidated(write, key, &stored, version))),
         Op::Fill(..) | Op::Delete | Op::Expire(_) | Op::Evict(_) => return Ok(None),
     };
+    let blobs = blob_change(before.as_ref(), after.as_ref());
     let entries = |map: Option<&Map>| {
         let mut entries: Vec<IndexEntry> = map
             .into_iter()
@@ -139,12 +157,25 @@ fn plan_write(
         key: key.clone(),
         added: without(&new, &old),
         removed: without(&old, &new),
+        blobs,
         effect: match (after, &write.op) {
             (Some((_, record)), _) => Effect::Put(record),
             (None, Op::Evict(_)) => Effect::Evict,
             (None, _) => Effect::Delete,
         },
     }))
+}
+
+fn blob_change(before: Option<&Map>, after: Option<&(Map, Record)>) -> BlobChange {
+    let before = before.map(blob_files).unwrap_or_default();
+    let after = match after {
+        Some((map, record)) if record.has_blobs() => blob_files(map),
+        Some(_) | None => Vec::new(),
+    };
+    let without = |from: &[BlobId], other: &[BlobId]| {
+        from.iter().filter(|id| !other.contains(id)).copied().collect()
+    };
+    BlobChange { added: without(&after, &before), removed: without(&before, &after) }
 }
 
 /// The change that marks a record as no longer good; its index entries stay with it.
@@ -155,9 +186,10 @@ fn invalidated(write: &Write, key: &Key, stored: &Record, version: Version) -> C
         table: Arc::clone(&write.table),
         id: write.id.clone(),
         key: key.clone(),
-        effect: Effect::Invalidate(record.with_modified(stored.modified())),
+        effect: Effect::Invalidate(record.with_modified(stored.modified()).with_blobs(stored.has_blobs())),
         added: Vec::new(),
         removed: Vec::new(),
+        blobs: BlobChange::default(),
     }
 }
 
@@ -183,7 +215,8 @@ fn whole(
         assign_times(&definition.schema, &mut map, before, created, version);
     } else if let Some(body) = &content.body {
         let record = Record::from_parts(version, created, expires, body.clone());
-        return (map, record.with_modified(content.modified));
+        let has_blobs = has_blobs(&map);
+        return (map, record.with_modified(content.modified).with_blobs(has_blobs));
     }
     let record = Record::new(&map, version, created, expires);
     (map, record.with_modified(content.modified))

@@ -3,7 +3,7 @@
 
 use rmp::Marker;
 
-use super::{EXT_BIG_INT, EXT_DATE, EXT_TIMESTAMP, MsgpackError};
+use super::{EXT_BIG_INT, EXT_BLOB, EXT_DATE, EXT_TIMESTAMP, MsgpackError};
 
 /// The head of a container, or a whole scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +18,7 @@ pub(crate) enum Token<'a> {
     BigInt(i128),
     Str(&'a str),
     Bin(&'a [u8]),
+    Blob(&'a [u8]),
     /// That many values follow.
     Array(usize),
     /// That many pairs of name and value follow.
@@ -180,6 +181,7 @@ impl<'a> Reader<'a> {
             EXT_BIG_INT => {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
             }
+            EXT_BLOB => Some(Token::Blob(data)),
             EXT_TIMESTAMP => timestamp(data).map(Token::Date),
             _ => None,
         };

@@ -1,0 +1,80 @@
+//! Request bodies that become blobs: streamed to where the resource keeps them, in constant memory
+//! (`spec/harper-resources.md` section 13). What holds one is for the resource to say; what a record
+//! is written in is never a blob of its own.
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{HeaderMap, header};
+use kora_resource::{BlobSink, Context, Error, Resource, Result, Target, Value, Verb};
+
+use crate::http::negotiation::typed;
+
+/// Media types that records are written in.
+const RECORDS: [&str; 11] = [
+    "application/json",
+    "application/cbor",
+    "application/x-msgpack",
+    "application/msgpack",
+    "application/yaml",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/csv",
+    "text/plain",
+];
+
+/// Where the body goes if it is to be a blob: the body of a PUT, PATCH or POST in a format that is
+/// not a record's; for a property that is a blob, of anything but JSON.
+pub(super) fn sink(
+    resource: &dyn Resource,
+    verb: Verb,
+    target: &Target,
+    headers: &HeaderMap,
+    context: &Context,
+) -> Result<Option<Box<dyn BlobSink>>> {
+    let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
+    let is_record = match &target.property {
+        Some(_) => media_type.eq_ignore_ascii_case("application/json"),
+        None => RECORDS.iter().any(|known| media_type.eq_ignore_ascii_case(known)),
+    };
+    match verb {
+        Verb::Put | Verb::Patch | Verb::Post if !is_record && !media_type.is_empty() => {
+            resource.blob_sink(target, context)
+        }
+        Verb::Get
+        | Verb::Put
+        | Verb::Patch
+        | Verb::Post
+        | Verb::Delete
+        | Verb::Query
+        | Verb::Publish => Ok(None),
+    }
+}
+
+/// Receives the body into `sink`; the body of the call.
+pub(super) async fn receive(
+    mut sink: Box<dyn BlobSink>,
+    target: &Target,
+    headers: &HeaderMap,
+    mut body: Incoming,
+) -> Result<Value> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Error::invalid(format!("The request's body did not arrive as a whole: {error}"))
+        })?;
+        if let Ok(data) = frame.into_data() {
+            sink.write(data).await?;
+        }
+    }
+    let content_type = content_type(headers);
+    let blob = sink.finish(content_type.to_owned()).await?;
+    Ok(match target.property {
+        Some(_) => blob,
+        None => typed(content_type, blob),
+    })
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
