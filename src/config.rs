@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use kora_store::Durability;
+pub use kora_store::{ByteSize, Durability, Retention};
 
 /// The port that Harper's REST interface answers on, and ours.
 pub const DEFAULT_PORT: u16 = 9926;
@@ -54,6 +54,10 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// How much history the databases keep.
+    pub retention: Retention,
+    /// How large each caching table may grow; `None` without bound.
+    pub cache_size: Option<ByteSize>,
 }
 
 impl Config {
@@ -70,6 +74,8 @@ impl Config {
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            retention: Retention::default(),
+            cache_size: None,
         }
     }
 }

@@ -132,7 +132,12 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
 
 async fn open_store(config: &Config) -> Result<Arc<Store>, ServeError> {
     let data = config.data.clone();
-    let options = StoreOptions { durability: config.durability, ..StoreOptions::default() };
+    let options = StoreOptions {
+        durability: config.durability,
+        retention: config.retention,
+        cache_size: config.cache_size,
+        ..StoreOptions::default()
+    };
     match tokio::task::spawn_blocking(move || Store::open(&data, options)).await {
         Ok(opened) => Ok(opened?),
         // The task is never aborted, so a failed join is a panic of the store: let it go on here.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use kora::config::{DEFAULT_PORT, Durability, default_data_directory, default_workers};
+use kora::config::{
+    ByteSize, DEFAULT_PORT, Durability, Retention, default_data_directory, default_workers,
+};
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,6 +34,15 @@ pub(super) struct Serving {
     /// to disk every MS milliseconds
     #[arg(long, default_value = "full", value_parser = parse_durability)]
     durability: Durability,
+    /// How long changes stay readable as history: a number of seconds, or one with s, m, h or d
+    #[arg(long, default_value = "3d", value_name = "TIME", value_parser = parse_time)]
+    history_age: Duration,
+    /// How large the history of a database may grow: a number of megabytes
+    #[arg(long, default_value_t = 4096, value_name = "MB")]
+    history_size: usize,
+    /// How large each caching table may grow, in megabytes [default: as large as it likes]
+    #[arg(long, value_name = "MB")]
+    cache_size: Option<usize>,
 }
 
 impl Serving {
@@ -56,10 +67,31 @@ impl Serving {
             data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
             workers: self.threads.unwrap_or_else(default_workers),
             durability: self.durability,
+            retention: Retention {
+                age: self.history_age,
+                size: ByteSize(self.history_size.saturating_mul(1 << 20)),
+            },
             reloading,
+            cache_size: self.cache_size.map(|mb| ByteSize(mb.saturating_mul(1 << 20))),
             ..Config::new(self.dir)
         }
     }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let unit = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("expected a time such as 90s, 15m, 12h or 3d, found `{text}`")),
+    };
+    let seconds = number.parse().ok().and_then(|n: f64| Duration::try_from_secs_f64(n * unit).ok());
+    seconds.ok_or_else(|| format!("expected a time such as 90s, 15m, 12h or 3d, found `{text}`"))
 }
 
 /// Takes as many open files as the system allows: each client is one, and shells start programs with

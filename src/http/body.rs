@@ -38,7 +38,9 @@ impl Body for ResponseBody {
             ResponseBody::Empty => Poll::Ready(None),
             ResponseBody::Full(_) => match std::mem::take(this) {
                 ResponseBody::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Measured(..) => Poll::Ready(None),
+                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Measured(..) => {
+                    Poll::Ready(None)
+                }
             },
             ResponseBody::Streamed(chunks) | ResponseBody::Measured(_, chunks) => {
                 chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))

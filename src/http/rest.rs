@@ -114,9 +114,7 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
 fn with_cache_control(context: Arc<Context>, request: &Parts) -> Arc<Context> {
     match request.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()) {
         None => context,
-        Some(text) => {
-            Arc::new(Context { cache: CacheControl::parse(text), ..(*context).clone() })
-        }
+        Some(text) => Arc::new(Context { cache: CacheControl::parse(text), ..(*context).clone() }),
     }
 }
 

@@ -237,11 +237,7 @@ fn is_truthy(value: Option<&Value>) -> bool {
         Some(Value::BigInt(value)) => *value != 0,
         Some(Value::String(text)) => !text.is_empty(),
         Some(
-            Value::Bytes(_)
-            | Value::Date(_)
-            | Value::Array(_)
-            | Value::Object(_)
-            | Value::Blob(_),
+            Value::Bytes(_) | Value::Date(_) | Value::Array(_) | Value::Object(_) | Value::Blob(_),
         ) => true,
     }
 }

@@ -145,7 +145,11 @@ async fn classes_make_and_return_blobs() {
         ("failing", json!(["no more", "no more", null])),
         ("copies", json!([9000, 9000])),
     ] {
-        assert_eq!(server.get(&format!("/Checks/{check}")).await.expect(200).json(), expected, "{check}");
+        assert_eq!(
+            server.get(&format!("/Checks/{check}")).await.expect(200).json(),
+            expected,
+            "{check}"
+        );
     }
     assert!(server.get("/Checks/wrong").await.expect(200).body.contains("createBlob needs"));
     server.get("/Checks/aborted").await.expect(409);
@@ -156,7 +160,10 @@ async fn classes_make_and_return_blobs() {
 async fn memory_does_not_grow_with_a_blob() {
     let app = App::new(FILES);
     let server = app.run();
-    server.send("PUT", "/Document/warm", &[("content-type", "x/y")], &text(1 << 20)).await.expect(204);
+    server
+        .send("PUT", "/Document/warm", &[("content-type", "x/y")], &text(1 << 20))
+        .await
+        .expect(204);
     let size = 96 << 20;
     // The client's copy is another process's memory.
     let body = text(size);
@@ -213,7 +220,11 @@ async fn check_delete(server: &Server, id: &str) {
 }
 
 /// Puts one document after another over plain sockets; the ids of those that were acknowledged.
-async fn write_until_killed(address: std::net::SocketAddr, writer: usize, size: usize) -> Vec<String> {
+async fn write_until_killed(
+    address: std::net::SocketAddr,
+    writer: usize,
+    size: usize,
+) -> Vec<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut acknowledged = Vec::new();
     let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else { return acknowledged };

@@ -85,7 +85,11 @@ async fn a_miss_is_loaded_once_and_then_kept() {
         if probe == "invalidate" {
             origin.answer("/items/p", r#"{"name":"P2"}"#);
         }
-        assert_eq!(server.get(&format!("/Probe/{probe}")).await.expect(200).json(), expected, "{probe}");
+        assert_eq!(
+            server.get(&format!("/Probe/{probe}")).await.expect(200).json(),
+            expected,
+            "{probe}"
+        );
     }
     assert_eq!(origin.count("GET /items/p"), 2);
 }
@@ -167,7 +171,10 @@ async fn writes_go_to_the_source_first() {
     assert_eq!(origin.requests(), [r#"PUT /items/1 {"id":"1","name":"mine"}"#]);
     assert_eq!(server.get("/Item/1").await.expect(200).json()["name"], "mine");
     // The source has no patch: it gets the whole record.
-    server.send("PATCH", "/Item/1", &[crate::harness::client::JSON], r#"{"size":2}"#).await.expect(204);
+    server
+        .send("PATCH", "/Item/1", &[crate::harness::client::JSON], r#"{"size":2}"#)
+        .await
+        .expect(204);
     assert_eq!(origin.requests()[1], r#"PUT /items/1 {"id":"1","name":"mine","size":2}"#);
     origin.fail(Some(500));
     server.put("/Item/1", r#"{"name":"lost"}"#).await.expect(422);

@@ -13,6 +13,7 @@ mod classes;
 mod connect;
 mod durability;
 mod guides;
+mod history;
 mod negotiation;
 mod process;
 mod queries;

@@ -105,10 +105,7 @@ pub(crate) fn replace(number: u32, open: Open) {
 }
 
 /// The JavaScript object for a blob; `null` where blobs can't be made.
-pub(crate) fn to_v8<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    blob: &Blob,
-) -> v8::Local<'s, v8::Value> {
+pub(crate) fn to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, blob: &Blob) -> v8::Local<'s, v8::Value> {
     let made = with(|worker| {
         let factory = worker.factory.clone()?;
         let held = worker.blobs.hold(blob);

@@ -8,9 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kora_resource::{Context, Error, Id, Result};
-use kora_store::{
-    Lifetime, Load, Loaded, Source, SourceChange, SourceFuture, SourceMethod, Table,
-};
+use kora_store::{Lifetime, Load, Loaded, Source, SourceChange, SourceFuture, SourceMethod, Table};
 use tokio::sync::oneshot;
 
 use crate::generation::Generation;
@@ -62,7 +60,12 @@ pub(crate) struct BoundSource {
 /// What a worker is asked on behalf of a source.
 pub(crate) enum SourceCall {
     Load(Load, oneshot::Sender<Result<Loaded>>),
-    Write { id: Id, change: SourceChange, context: Arc<Context>, answer: oneshot::Sender<Result<()>> },
+    Write {
+        id: Id,
+        change: SourceChange,
+        context: Arc<Context>,
+        answer: oneshot::Sender<Result<()>>,
+    },
 }
 
 /// One source of one generation.

@@ -55,22 +55,19 @@ mod tests {
         for (text, expected) in [
             ("", none),
             ("max-age=5", CacheControl { max_age: Some(5.0), ..none }),
-            ("Max-Age = \"0\", no-store", CacheControl {
-                max_age: Some(0.0),
-                no_store: true,
-                ..none
-            }),
+            (
+                "Max-Age = \"0\", no-store",
+                CacheControl { max_age: Some(0.0), no_store: true, ..none },
+            ),
             ("max-age=soon, public", none),
-            ("no-cache,must-revalidate", CacheControl {
-                no_cache: true,
-                must_revalidate: true,
-                ..none
-            }),
-            ("only-if-cached, stale-if-error=60", CacheControl {
-                only_if_cached: true,
-                stale_if_error: true,
-                ..none
-            }),
+            (
+                "no-cache,must-revalidate",
+                CacheControl { no_cache: true, must_revalidate: true, ..none },
+            ),
+            (
+                "only-if-cached, stale-if-error=60",
+                CacheControl { only_if_cached: true, stale_if_error: true, ..none },
+            ),
         ] {
             assert_eq!(CacheControl::parse(text), expected, "{text}");
         }

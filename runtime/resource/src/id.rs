@@ -44,7 +44,11 @@ impl Id {
             Value::Array(items) => {
                 Id::Array(items.iter().map(Id::from_value).collect::<Option<_>>()?)
             }
-            Value::Float(_) | Value::Date(_) | Value::Bytes(_) | Value::Object(_) | Value::Blob(_) => {
+            Value::Float(_)
+            | Value::Date(_)
+            | Value::Bytes(_)
+            | Value::Object(_)
+            | Value::Blob(_) => {
                 return None;
             }
         })

@@ -31,7 +31,8 @@ pub use id::Id;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    BlobSink, Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    BlobSink, Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource,
+    ResourceFuture,
 };
 pub use target::Target;
 pub use value::{Map, Value};

@@ -182,11 +182,10 @@ impl Blobs {
         mut is_named: impl FnMut(BlobId) -> std::result::Result<bool, E>,
     ) -> std::result::Result<(), E> {
         let folders = std::fs::read_dir(self.root.join(database).join(FOLDER));
-        let entries = folders
-            .into_iter()
-            .flatten()
-            .flatten()
-            .flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
+        let entries =
+            folders.into_iter().flatten().flatten().flat_map(|folder| {
+                std::fs::read_dir(folder.path()).into_iter().flatten().flatten()
+            });
         for entry in entries {
             let name = entry.file_name();
             let id = name.to_str().and_then(|name| u128::from_str_radix(name, 16).ok());

@@ -72,7 +72,9 @@ impl Database {
             File::open(directory).and_then(|folder| folder.sync_all()).map_err(unusable)?;
         }
         environment.read(|txn, trees| {
-            blobs.remove_orphans(name, |id| Ok::<_, StoreError>(catalog::blob(txn, trees, id)?.is_some()))
+            blobs.remove_orphans(name, |id| {
+                Ok::<_, StoreError>(catalog::blob(txn, trees, id)?.is_some())
+            })
         })?;
         let syncer = match options.durability {
             crate::Durability::Full => None,

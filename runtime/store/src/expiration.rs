@@ -12,14 +12,14 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use kora_resource::{Error, Result};
+use kora_resource::{Error, Result, Version};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock;
 use crate::keys::{Key, after_prefix, decode_id};
 use crate::layout::{Header, id_of, record_key};
 use crate::write_set::{Op, Write, WriteSet};
-use crate::{StoreError, Table};
+use crate::{ByteSize, StoreError, Table, eviction};
 
 /// How many records one read transaction looks at.
 const BATCH: usize = 1000;
@@ -53,10 +53,13 @@ struct Watched {
 }
 
 impl Sweeper {
-    pub(crate) fn start() -> io::Result<Sweeper> {
+    /// `cache_size` bounds each caching table.
+    pub(crate) fn start(cache_size: Option<ByteSize>) -> io::Result<Sweeper> {
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("sweep".to_owned()).spawn(move || run(&theirs))?;
+        let thread = thread::Builder::new()
+            .name("sweep".to_owned())
+            .spawn(move || run(&theirs, cache_size))?;
         Ok(Sweeper { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -95,7 +98,7 @@ fn pause(table: &Table) -> Option<Duration> {
     Some(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &Shared, cache_size: Option<ByteSize>) {
     let mut state = shared.state.lock();
     while !state.stopped {
         let now = Instant::now();
@@ -112,18 +115,25 @@ fn run(shared: &Shared) {
         let Some(table) = next.table.upgrade() else { continue };
         next.due = now + pause(&table).unwrap_or(LONGEST_PAUSE);
         parking_lot::MutexGuard::unlocked(&mut state, || {
-            if let Err(error) = sweep(&table, || shared.state.lock().stopped) {
+            if let Err(error) = sweep(&table, cache_size, || shared.state.lock().stopped) {
                 tracing::error!(table = table.name(), %error, "could not remove expired records");
             }
         });
     }
 }
 
-/// Deletes all that is over in one table.
-fn sweep(table: &Arc<Table>, stopped: impl Fn() -> bool) -> Result<()> {
+/// Deletes all that is over in one table, and of a cache what is too much.
+fn sweep(
+    table: &Arc<Table>,
+    cache_size: Option<ByteSize>,
+    stopped: impl Fn() -> bool,
+) -> Result<()> {
+    let bound = cache_size.filter(|_| table.is_caching());
+    let crowded_out = bound.map(|bound| eviction::crowded_out(table, bound, &stopped));
+    let crowded_out = crowded_out.transpose()?.flatten();
     let mut after: Option<Key> = None;
     while !stopped() {
-        let (set, last) = expired(table, after.as_ref())?;
+        let (set, last) = expired(table, after.as_ref(), crowded_out)?;
         if !set.is_empty() {
             table.owner().commit_blocking(set)?;
         }
@@ -136,7 +146,11 @@ fn sweep(table: &Arc<Table>, stopped: impl Fn() -> bool) -> Result<()> {
 }
 
 /// The expired ones of the next records, and the last key if there may be more.
-fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<Key>)> {
+fn expired(
+    table: &Arc<Table>,
+    after: Option<&Key>,
+    crowded_out: Option<Version>,
+) -> Result<(WriteSet, Option<Key>)> {
     let start = record_key(table.id(), &[]);
     let end = after_prefix(&start);
     let low = match after {
@@ -154,7 +168,8 @@ fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<
         for (count, stored) in range.enumerate() {
             let (key, bytes) = stored.map_err(StoreError::from)?;
             let header = Header::read(bytes).ok_or_else(damaged)?;
-            if header.is_expired(|| over) {
+            let is_crowded_out = crowded_out.is_some_and(|newest| header.version <= newest);
+            if is_crowded_out || header.is_expired(|| over) {
                 let id = decode_id(id_of(key)).ok_or_else(damaged)?;
                 let version = header.version;
                 let op = if caching { Op::Evict(version) } else { Op::Expire(version) };

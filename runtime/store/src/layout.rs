@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn records_come_back_whole() {
-        for (expires, modified) in [(None, None), (Some(9.5), None), (Some(9.5), Some(1.0)), (None, Some(1.0))]
+        for (expires, modified) in
+            [(None, None), (Some(9.5), None), (Some(9.5), Some(1.0)), (None, Some(1.0))]
         {
             let record = record(expires).with_modified(modified);
             let bytes = write_record(&record);

@@ -17,6 +17,7 @@ mod clock;
 mod database;
 mod environment;
 mod error;
+mod eviction;
 mod expiration;
 mod history;
 mod keys;

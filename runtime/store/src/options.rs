@@ -46,6 +46,8 @@ pub struct StoreOptions {
     /// How many threads may read one database at the same time.
     pub max_readers: u32,
     pub retention: Retention,
+    /// How large each caching table may grow; past it what was stored longest ago is given up.
+    pub cache_size: Option<ByteSize>,
 }
 
 impl Default for StoreOptions {
@@ -56,6 +58,7 @@ impl Default for StoreOptions {
             queue_limit: QueueLimit::default(),
             max_readers: 2048,
             retention: Retention::default(),
+            cache_size: None,
         }
     }
 }

@@ -142,15 +142,13 @@ fn cut(txn: &mut RwTxn<'_>, trees: &Trees, retention: Retention) -> Result<(), S
                 break;
             }
             surplus = surplus.saturating_sub(key.len() + value.len());
-            let damaged = |error: kora_resource::Error| {
-                StoreError::damaged("the change log", error.message)
-            };
+            let damaged =
+                |error: kora_resource::Error| StoreError::damaged("the change log", error.message);
             upto = Some(position(key).map_err(damaged)?);
         }
         let Some(upto) = upto else { break };
         let high = upto.0.to_be_bytes();
-        let bounds: (Bound<&[u8]>, Bound<&[u8]>) =
-            (Bound::Unbounded, Bound::Included(&high[..]));
+        let bounds: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Unbounded, Bound::Included(&high[..]));
         trees.log.delete_range(txn, &bounds)?;
         removed = Some(upto);
     }

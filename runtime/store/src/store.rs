@@ -10,12 +10,12 @@ use kora_hub::Hub;
 use kora_resource::schema::TableSchema;
 use parking_lot::{Mutex, RwLock};
 
+use crate::blobs::{Blobs, Sync};
 use crate::database::Database;
 use crate::expiration::Sweeper;
 use crate::retention::Compactor;
-use crate::source::{Lifetime, Source};
 use crate::schema_change;
-use crate::blobs::{Blobs, Sync};
+use crate::source::{Lifetime, Source};
 use crate::{Durability, StoreError, StoreOptions, Table, Transaction};
 
 /// The file whose lock says that a process uses the directory. It stays when the process ends; the
@@ -65,7 +65,7 @@ impl Store {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        let sweeper = Sweeper::start().map_err(unusable)?;
+        let sweeper = Sweeper::start(options.cache_size).map_err(unusable)?;
         let sync = match options.durability {
             Durability::Full => Sync::Always,
             Durability::Interval(_) => Sync::Never,

@@ -78,7 +78,15 @@ pub(crate) fn start(
         .spawn(move || publisher::run(&hub, &published))?;
     let environment = Arc::clone(environment);
     let last = Position { version: head.version, seq: head.seq };
-    let writer = Writer { database: database.to_owned(), blobs: Arc::clone(blobs), environment, commands, events, last, dirty };
+    let writer = Writer {
+        database: database.to_owned(),
+        blobs: Arc::clone(blobs),
+        environment,
+        commands,
+        events,
+        last,
+        dirty,
+    };
     let writer =
         thread::Builder::new().name(format!("write {database}")).spawn(move || writer.run())?;
     Ok([writer, publisher])

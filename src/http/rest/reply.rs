@@ -14,10 +14,10 @@ use kora_resource::{ByteStream, Error, Reply, ReplyBody, Result, Value, Verb, Ve
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{etag, items};
-use crate::http::problem;
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::negotiation::Representation;
+use crate::http::problem;
 
 /// What of an id must be encoded in `Location`: what a header can't hold.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ');

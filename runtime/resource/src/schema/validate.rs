@@ -4,8 +4,8 @@
 //! that came in another type's form are changed in place; nothing else is.
 
 use super::{Assigned, Attribute, AttributeType, ElementNulls, TableSchema, coerce_date};
-use crate::value::{Blob, json};
 use crate::value::msgpack::MAX_DEPTH;
+use crate::value::{Blob, json};
 use crate::{Error, Map, Result, Value};
 
 /// How much of a record is at hand.

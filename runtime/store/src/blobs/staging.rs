@@ -224,9 +224,9 @@ fn settle_one(
 
 /// Whether the file belongs to the record already.
 fn is_own(database: &Database, id: BlobId, record: &[u8]) -> Result<bool> {
-    database.environment().read(|txn, trees| {
-        Ok(catalog::blob(txn, trees, id)?.is_some_and(|owner| owner == record))
-    })
+    database
+        .environment()
+        .read(|txn, trees| Ok(catalog::blob(txn, trees, id)?.is_some_and(|owner| owner == record)))
 }
 
 fn write_whole(blobs: &Blobs, bytes: &[u8]) -> io::Result<(Arc<Staged>, BlobId, u64)> {

@@ -39,8 +39,7 @@ impl Table {
             return Ok(Replay::Gap(Gap::OtherEpoch));
         }
         let covered = Covered::new(of)?;
-        let mut subscription =
-            Subscription::register(self, &covered)?;
+        let mut subscription = Subscription::register(self, &covered)?;
         if after > subscription.floor {
             return Ok(Replay::Gap(Gap::Ahead));
         }

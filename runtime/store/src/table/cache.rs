@@ -45,7 +45,9 @@ pub struct Cached {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Origin {
     /// The table; so many seconds after it was stored.
-    Cache { age: f64 },
+    Cache {
+        age: f64,
+    },
     Source,
 }
 
@@ -224,9 +226,7 @@ impl Table {
         let modified = modified.or(known.filter(|_| map.is_some()).and_then(|k| k.modified()));
         if keep == Keep::No || context.cache.no_store {
             let now = Version(clock::now());
-            return Ok(map.map(|map| {
-                Record::new(&map, now, now, expires).with_modified(modified)
-            }));
+            return Ok(map.map(|map| Record::new(&map, now, now, expires).with_modified(modified)));
         }
         let op = match map {
             Some(map) => Op::Fill(Content { expires, modified, ..Content::new(map) }, replaces),

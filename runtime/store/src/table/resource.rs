@@ -9,8 +9,8 @@ use kora_resource::query::from_value;
 use kora_resource::schema::{Attribute, AttributeType, TableSchema};
 use kora_resource::value::Blob;
 use kora_resource::{
-    BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Record, Reply,
-    ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
+    BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Record,
+    Reply, ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
 use super::{Cached, Origin, Table};
@@ -140,9 +140,7 @@ impl Table {
                     None => Some(Value::Object(map)),
                 };
                 match selected {
-                    Some(value) => {
-                        ReplyBody::Value(self.owner().blobs().with_texts(value).await?)
-                    }
+                    Some(value) => ReplyBody::Value(self.owner().blobs().with_texts(value).await?),
                     None => ReplyBody::Absent,
                 }
             }

@@ -6,10 +6,10 @@ use kora_resource::{Event, EventKind, EventValue, Frame};
 
 use super::plan::{Change, Effect};
 use super::publisher::Published;
-use crate::{StoreError, catalog};
 use crate::database::Position;
 use crate::environment::Trees;
 use crate::layout::{record_key, write_log_entry, write_record};
+use crate::{StoreError, catalog};
 
 pub(super) fn apply(
     change: Change,

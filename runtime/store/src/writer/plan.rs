@@ -82,7 +82,9 @@ pub(super) fn plan(
     for change in &changes {
         let is_new = |id: &BlobId| set.staged.iter().any(|staged| staged.is(*id));
         if !change.blobs.added.iter().all(is_new) {
-            return Ok(Err(Error::conflict("A blob of this record was replaced by another change")));
+            return Ok(Err(Error::conflict(
+                "A blob of this record was replaced by another change",
+            )));
         }
     }
     Ok(Ok(changes))
@@ -103,7 +105,9 @@ fn plan_write(
         stored.as_ref().filter(|record| record.expires().is_none_or(|at| at > clock::now()));
     let before = match &stored {
         // Its properties are needed for its index entries, its creation time or a merge.
-        Some(record) if record.has_blobs() || needs_properties(&definition, &write.op) => Some(record.to_map()?),
+        Some(record) if record.has_blobs() || needs_properties(&definition, &write.op) => {
+            Some(record.to_map()?)
+        }
         _ => None,
     };
     let visible = current.and(before.as_ref());
@@ -186,7 +190,9 @@ fn invalidated(write: &Write, key: &Key, stored: &Record, version: Version) -> C
         table: Arc::clone(&write.table),
         id: write.id.clone(),
         key: key.clone(),
-        effect: Effect::Invalidate(record.with_modified(stored.modified()).with_blobs(stored.has_blobs())),
+        effect: Effect::Invalidate(
+            record.with_modified(stored.modified()).with_blobs(stored.has_blobs()),
+        ),
         added: Vec::new(),
         removed: Vec::new(),
         blobs: BlobChange::default(),
