@@ -166,7 +166,6 @@ async fn the_log_is_cut_while_writes_go_on() {
     }
     // A debug build on a busy machine; what the steps cost alone is their budget.
     assert!(slowest < Duration::from_millis(500), "a write waited {slowest:?}");
-    eprintln!("the slowest write took {slowest:?}");
     assert!(table.get(&"0/0".into()).expect("reads").is_some(), "records stay");
     let epoch = table.epoch();
     assert!(matches!(gap(&table, epoch, 10), Some(Gap::Trimmed(_))));
