@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use kora::config::{
-    ByteSize, DEFAULT_PORT, Durability, Retention, default_data_directory, default_workers,
+    ByteSize, DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, Durability, Retention,
+    default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +44,9 @@ pub(super) struct Serving {
     /// How large each caching table may grow, in megabytes [default: as large as it likes]
     #[arg(long, value_name = "MB")]
     cache_size: Option<usize>,
+    /// From how many bytes on responses are compressed; 0 for never
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_COMPRESSION_THRESHOLD.get())]
+    compression_threshold: usize,
 }
 
 impl Serving {
@@ -71,6 +75,7 @@ impl Serving {
                 age: self.history_age,
                 size: ByteSize(self.history_size.saturating_mul(1 << 20)),
             },
+            compress_from: NonZeroUsize::new(self.compression_threshold),
             reloading,
             cache_size: self.cache_size.map(|mb| ByteSize(mb.saturating_mul(1 << 20))),
             ..Config::new(self.dir)

@@ -3,11 +3,12 @@
 use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
 use deno_error::JsErrorBox;
 
+use crate::node;
 use crate::ops::{blobs, calls, host, sockets, sources, tables, transactions};
 
 deno_core::extension!(
     kora,
-    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, kora_node],
     ops = [
         blobs::op_kora_blob_factory,
         blobs::op_kora_blob_of,
@@ -70,6 +71,7 @@ deno_core::extension!(
     esm = [
         dir "src",
         "web/globals.js",
+        "node/scripts.js",
         "harperdb/errors.ts",
         "harperdb/event_queue.ts",
         "harperdb/target.ts",
@@ -96,6 +98,9 @@ pub(crate) fn transpile(
     name: ModuleName,
     code: ModuleCodeString,
 ) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
+    if !name.starts_with("ext:kora/") {
+        return Ok((node::prepare(&name, code)?, None));
+    }
     if !name.ends_with(".ts") {
         return Ok((code, None));
     }

@@ -17,7 +17,9 @@ mod extension;
 mod generation;
 mod isolate;
 mod modules;
+mod node;
 mod ops;
+mod permissions;
 mod platform;
 mod pull;
 mod socket;
@@ -30,4 +32,5 @@ mod worker;
 
 pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
+pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
 use crate::exports::ExportedClass;
+use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::socket::Opening;
 use crate::source::{DeclaredSources, SourceCall};
@@ -41,6 +42,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) index: usize,
     /// Where the first worker tells of the component's sources.
     pub(crate) sources: DeclaredSources,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.

@@ -5,15 +5,22 @@
 //! with an integral value are held as [`Value::Int`] so that `5` and `5.0` are one number everywhere.
 
 pub mod blob;
+pub mod cbor;
+pub mod csv;
 pub mod date;
+pub mod form;
+pub mod format;
 pub mod json;
 pub mod msgpack;
+pub mod ndjson;
 mod order;
+pub mod yaml;
 
 #[cfg(test)]
 pub(crate) mod strategy;
 
 pub use blob::{Blob, BlobContent, BlobFile, BlobId};
+pub use format::Format;
 pub use order::Class;
 
 /// An object's properties, in the order in which they were written.

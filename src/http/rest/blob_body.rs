@@ -5,24 +5,10 @@
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, header};
+use kora_resource::value::Format;
 use kora_resource::{BlobSink, Context, Error, Resource, Result, Target, Value, Verb};
 
 use crate::http::negotiation::typed;
-
-/// Media types that records are written in.
-const RECORDS: [&str; 11] = [
-    "application/json",
-    "application/cbor",
-    "application/x-msgpack",
-    "application/msgpack",
-    "application/yaml",
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-    "text/csv",
-    "text/plain",
-];
 
 /// Where the body goes if it is to be a blob: the body of a PUT, PATCH or POST in a format that is
 /// not a record's; for a property that is a blob, of anything but JSON.
@@ -36,7 +22,7 @@ pub(super) fn sink(
     let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
     let is_record = match &target.property {
         Some(_) => media_type.eq_ignore_ascii_case("application/json"),
-        None => RECORDS.iter().any(|known| media_type.eq_ignore_ascii_case(known)),
+        None => is_of_records(media_type),
     };
     match verb {
         Verb::Put | Verb::Patch | Verb::Post if !is_record && !media_type.is_empty() => {
@@ -73,6 +59,12 @@ pub(super) async fn receive(
         Some(_) => blob,
         None => typed(content_type, blob),
     })
+}
+
+/// Whether records are written in it.
+fn is_of_records(media_type: &str) -> bool {
+    Format::of_media_type(media_type).is_some()
+        || media_type.eq_ignore_ascii_case("multipart/form-data")
 }
 
 fn content_type(headers: &HeaderMap) -> &str {

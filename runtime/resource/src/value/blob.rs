@@ -60,8 +60,21 @@ impl Blob {
         self.content_type.starts_with("text/")
     }
 
-    /// What stands in for content that a format can't show.
-    pub fn description(&self) -> String {
+    /// What formats show in its place: text as text; a description of anything else, and of text
+    /// that is in a file.
+    pub fn shown(&self) -> Value {
+        match &self.content {
+            BlobContent::Inline(bytes) if self.is_text() => {
+                Value::String(String::from_utf8_lossy(bytes).into_owned())
+            }
+            BlobContent::Inline(_) | BlobContent::File(_) => Value::Object(Map::from_iter([(
+                "description".to_owned(),
+                Value::String(self.description()),
+            )])),
+        }
+    }
+
+    fn description(&self) -> String {
         let kind = if self.content_type.is_empty() { "unknown type" } else { &self.content_type };
         format!("Blob of {} bytes, {kind}", self.size())
     }
@@ -201,7 +214,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Blob> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{json, msgpack};
+    use crate::value::{Format, json, msgpack};
 
     fn file(content_type: &str) -> Value {
         let file = BlobFile { id: BlobId(7), size: 9, database: "data".to_owned(), keep: None };
@@ -237,6 +250,24 @@ mod tests {
             json::transcode(&msgpack::encode(&blob), &mut transcoded).expect("well formed");
             assert_eq!(String::from_utf8_lossy(&written), expected);
             assert_eq!(written, transcoded);
+        }
+    }
+
+    #[test]
+    fn every_format_shows_the_same_and_none_can_forge_one() {
+        let text = Blob::inline("text/plain", "a \"quote\", \n a line");
+        for blob in [Value::Blob(text), file("image/png")] {
+            let Value::Blob(inner) = &blob else { unreachable!("made above") };
+            for format in Format::ALL {
+                let (mut written, mut expected) = (Vec::new(), Vec::new());
+                let record = |value| Value::Object(Map::from([("a".to_owned(), value)]));
+                format.encode(&record(blob.clone()), &mut written);
+                format.encode(&record(inner.shown()), &mut expected);
+                assert_eq!(written, expected, "{format}");
+            }
+            let stored = msgpack::encode(&blob);
+            let read = Format::MessagePack.decode(&stored).expect_err("no client names a file");
+            assert!(read.problem.contains("extension type 3 is not known"), "{read}");
         }
     }
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 pub use parse::{JsonError, parse};
 
 use super::msgpack::{MAX_DEPTH, MsgpackError, Reader, Token};
-use super::{Blob, BlobContent, Value, blob, date};
+use super::{Value, blob, date};
 
 /// Appends `value`.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
@@ -26,7 +26,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) {
         Value::String(text) => write_string(text, out),
         Value::Bytes(bytes) => write_bytes(bytes, out),
         Value::Date(ms) => write_date(*ms, out),
-        Value::Blob(blob) => write_blob(blob, out),
+        Value::Blob(blob) => write(&blob.shown(), out),
         Value::Array(items) => {
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {
@@ -83,7 +83,7 @@ fn transcode_value(
         Token::Str(text) => write_string(text, out),
         Token::Bin(bytes) => write_bytes(bytes, out),
         Token::Blob(bytes) => match blob::read(bytes) {
-            Some(blob) => write_blob(&blob, out),
+            Some(blob) => write(&blob.shown(), out),
             None => return Err(MsgpackError::DamagedBlob),
         },
         Token::Array(len) => {
@@ -137,20 +137,6 @@ fn write_date(ms: f64, out: &mut Vec<u8>) {
     } else {
         out.pop();
         out.extend_from_slice(b"null");
-    }
-}
-
-/// Text as text; a description of anything else, and of text that is in a file.
-fn write_blob(blob: &Blob, out: &mut Vec<u8>) {
-    match &blob.content {
-        BlobContent::Inline(bytes) if blob.is_text() => {
-            write_string(&String::from_utf8_lossy(bytes), out);
-        }
-        BlobContent::Inline(_) | BlobContent::File(_) => {
-            out.extend_from_slice(b"{\"description\":");
-            write_string(&blob.description(), out);
-            out.push(b'}');
-        }
     }
 }
 

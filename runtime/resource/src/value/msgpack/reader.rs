@@ -3,7 +3,9 @@
 
 use rmp::Marker;
 
-use super::{EXT_BIG_INT, EXT_BLOB, EXT_DATE, EXT_TIMESTAMP, MsgpackError};
+use super::{
+    EXT_BIG_INT, EXT_BIG_INT_PACKR, EXT_BLOB, EXT_DATE, EXT_TIMESTAMP, EXT_UNDEFINED, MsgpackError,
+};
 
 /// The head of a container, or a whole scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,11 +32,25 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    origin: Origin,
+}
+
+/// Who wrote the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Stored,
+    /// A client, who must not name files of the store: no blobs.
+    Foreign,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, at: 0 }
+        Reader { bytes, at: 0, origin: Origin::Stored }
+    }
+
+    /// Over bytes that came from outside.
+    pub(crate) fn foreign(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, at: 0, origin: Origin::Foreign }
     }
 
     /// How many bytes are left.
@@ -181,15 +197,24 @@ impl<'a> Reader<'a> {
             EXT_BIG_INT => {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
             }
-            EXT_BLOB => Some(Token::Blob(data)),
+            EXT_BLOB if self.origin == Origin::Stored => Some(Token::Blob(data)),
             EXT_TIMESTAMP => timestamp(data).map(Token::Date),
+            EXT_UNDEFINED => Some(Token::Nil),
+            EXT_BIG_INT_PACKR => big_int(data),
             _ => None,
         };
         token.ok_or(MsgpackError::UnknownExtension(kind))
     }
 }
 
-/// MessagePack's own timestamp in its three lengths, as milliseconds.
+/// Two's complement of at most 128 bits, most significant byte first.
+fn big_int(data: &[u8]) -> Option<Token<'_>> {
+    let sign = if data.first()? & 0x80 == 0 { 0 } else { -1 };
+    let n = data.iter().fold(sign, |n: i128, byte| n << 8 | i128::from(*byte));
+    Some(i64::try_from(n).map_or(Token::BigInt(n), Token::Int)).filter(|_| data.len() <= 16)
+}
+
+/// MessagePack's own timestamp in its three lengths, as milliseconds; one byte is an invalid date.
 fn timestamp(data: &[u8]) -> Option<f64> {
     let (seconds, nanos) = match data.len() {
         4 => (i64::from(u32::from_be_bytes(data.try_into().ok()?)), 0),
@@ -203,6 +228,7 @@ fn timestamp(data: &[u8]) -> Option<f64> {
             let nanos = u32::from_be_bytes(nanos.try_into().ok()?);
             (i64::from_be_bytes(seconds.try_into().ok()?), nanos)
         }
+        1 => return Some(f64::NAN),
         _ => return None,
     };
     Some(seconds as f64 * 1e3 + f64::from(nanos) / 1e6)
