@@ -105,7 +105,7 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     let context = with_cache_control(context, request);
     let body = match body.is_end_stream() {
         true => None,
-        false => match blob_body::sink(&**resource, verb, &target, &request.headers, &context)? {
+        false => match blob_body::sink(resource, verb, &target, &request.headers, &context)? {
             Some(sink) => Some(blob_body::receive(sink, &target, &request.headers, body).await?),
             None => {
                 let limit = exchange.body_limit;

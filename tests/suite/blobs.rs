@@ -16,7 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "schema.graphql",
-        "type File @table @export { id: ID @primaryKey name: String @indexed file: Blob }\n\
+        "type File @table @export { id: ID @primaryKey name: String @indexed file: Blob second: Blob }\n\
          type Document @table @export { id: ID @primaryKey contentType: String data: Blob }\n",
     ),
     ("resources.ts", include_str!("blobs/resources.ts")),
@@ -150,6 +150,12 @@ async fn classes_make_and_return_blobs() {
             expected,
             "{check}"
         );
+    }
+    assert_eq!(server.get("/Checks/shared").await.expect(200).json(), "put");
+    server.send("DELETE", "/File/b", &[], "").await.expect(200);
+    for path in ["/File/a.file", "/File/a.second"] {
+        let body = server.get(path).await.expect(200).body;
+        assert_eq!(body.len(), 9000, "{path}");
     }
     assert!(server.get("/Checks/wrong").await.expect(200).body.contains("createBlob needs"));
     server.get("/Checks/aborted").await.expect(409);

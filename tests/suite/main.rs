@@ -27,3 +27,4 @@ mod reload;
 mod rest;
 mod statics;
 mod types;
+mod users;

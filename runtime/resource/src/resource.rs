@@ -49,7 +49,11 @@ pub trait Resource: Send + Sync + 'static {
     /// Where to put the bytes of a body that is not a record, to become a blob of the target: the
     /// value that comes out is then the body of the call. `None` where the target has no place for
     /// one. Fails as the call would for want of permission.
-    fn blob_sink(&self, _target: &Target, _context: &Context) -> Result<Option<Box<dyn BlobSink>>> {
+    fn blob_sink(
+        self: Arc<Self>,
+        _target: &Target,
+        _context: &Arc<Context>,
+    ) -> Result<Option<Box<dyn BlobSink>>> {
         Ok(None)
     }
 }

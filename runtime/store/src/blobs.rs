@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -44,6 +44,9 @@ pub struct Blobs {
     root: PathBuf,
     sync: Sync,
     reading: Mutex<HashMap<BlobId, Reading>>,
+    /// The files that no commit has made a record's own: whoever reads a record out of a write set
+    /// finds its blobs by their numbers.
+    staged: Mutex<HashMap<BlobId, Weak<Staged>>>,
 }
 
 /// Whether files are fsynced before their records are committed.
@@ -87,7 +90,12 @@ impl Blobs {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        Ok(Arc::new(Blobs { root: root.to_owned(), sync, reading: Mutex::default() }))
+        Ok(Arc::new(Blobs {
+            root: root.to_owned(),
+            sync,
+            reading: Mutex::default(),
+            staged: Mutex::default(),
+        }))
     }
 
     /// Begins a blob whose bytes come bit by bit.
@@ -100,6 +108,10 @@ impl Blobs {
         let BlobContent::File(file) = &blob.content else { return blob.clone() };
         if file.keep.is_some() {
             return blob.clone();
+        }
+        if let Some(staged) = self.staged(file).filter(|staged| !staged.is_kept()) {
+            let content = BlobContent::File(BlobFile { keep: Some(staged), ..file.clone() });
+            return Blob { content, content_type: blob.content_type.clone() };
         }
         self.reading.lock().entry(file.id).or_default().readers += 1;
         let held = Held { blobs: Arc::clone(self), id: file.id };
@@ -204,8 +216,13 @@ impl Blobs {
         self.root.join(database).join(FOLDER).join(&name[..2]).join(name)
     }
 
+    /// The state of a file that was made in this process and is not forgotten yet.
+    fn staged(&self, file: &BlobFile) -> Option<Arc<Staged>> {
+        Staged::of(file).or_else(|| self.staged.lock().get(&file.id)?.upgrade())
+    }
+
     fn path_of(&self, file: &BlobFile) -> PathBuf {
-        match Staged::of(file) {
+        match self.staged(file) {
             Some(staged) => staged.path(),
             None => self.path(&file.database, file.id),
         }

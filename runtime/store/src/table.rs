@@ -8,6 +8,7 @@ mod bulk;
 mod cache;
 mod generated_id;
 mod resource;
+mod rights;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod durability;
 mod history;
 mod queries;
 mod resource;
+mod rights;
 mod schema_changes;
 mod subscriptions;
 

@@ -2,6 +2,8 @@
 //! (`spec/harper-resources.md` section 13). What holds one is for the resource to say; what a record
 //! is written in is never a blob of its own.
 
+use std::sync::Arc;
+
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, header};
@@ -13,11 +15,11 @@ use crate::http::negotiation::typed;
 /// Where the body goes if it is to be a blob: the body of a PUT, PATCH or POST in a format that is
 /// not a record's; for a property that is a blob, of anything but JSON.
 pub(super) fn sink(
-    resource: &dyn Resource,
+    resource: &Arc<dyn Resource>,
     verb: Verb,
     target: &Target,
     headers: &HeaderMap,
-    context: &Context,
+    context: &Arc<Context>,
 ) -> Result<Option<Box<dyn BlobSink>>> {
     let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
     let is_record = match &target.property {
@@ -26,7 +28,7 @@ pub(super) fn sink(
     };
     match verb {
         Verb::Put | Verb::Patch | Verb::Post if !is_record && !media_type.is_empty() => {
-            resource.blob_sink(target, context)
+            resource.clone().blob_sink(target, context)
         }
         Verb::Get
         | Verb::Put

@@ -92,6 +92,13 @@ export class Checks extends Resource {
         await tables.File.delete('one');
         return [(await (await tables.File.get('two')).file.bytes()).length, await one.file.bytes().then((b: any) => b.length)];
       }
+      case 'shared': {
+        // One blob in two records of one transaction: each has its own.
+        const file = createBlob(chunks(1, 9000));
+        await tables.File.put({ id: 'a', file, second: file });
+        await tables.File.put({ id: 'b', file });
+        return 'put';
+      }
       case 'aborted': {
         await tables.File.put({ id: 'aborted', file: createBlob(big(9000)) });
         throw Object.assign(new Error('aborted'), { statusCode: 409 });

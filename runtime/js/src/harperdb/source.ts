@@ -94,7 +94,7 @@ export function source(
   replacing: any,
   version: number,
   expires: number,
-  user: number,
+  user: any,
 ): void {
   const { source } = declared[number];
   const context = new SourceContext(call, source);

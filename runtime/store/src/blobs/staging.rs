@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -26,7 +26,10 @@ const BUFFER: usize = 256 << 10;
 pub(crate) struct Staged {
     id: BlobId,
     path: Mutex<PathBuf>,
+    /// A write set has it for one of its records; any other gets a copy.
+    claimed: AtomicBool,
     kept: AtomicBool,
+    blobs: Weak<Blobs>,
 }
 
 impl Staged {
@@ -49,13 +52,21 @@ impl Staged {
         self.kept.store(true, Ordering::Release);
     }
 
-    fn is_kept(&self) -> bool {
+    /// Takes it for one record; false if another has it.
+    fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
+        if let Some(blobs) = self.blobs.upgrade() {
+            blobs.staged.lock().remove(&self.id);
+        }
         if !*self.kept.get_mut() {
             super::remove(self.path.get_mut());
         }
@@ -137,19 +148,27 @@ fn content(staged: Arc<Staged>, id: BlobId, size: u64) -> BlobContent {
 }
 
 /// A new, empty file in the staging folder.
-fn create(blobs: &Blobs) -> io::Result<(Arc<Staged>, BlobId, File)> {
+fn create(blobs: &Arc<Blobs>) -> io::Result<(Arc<Staged>, BlobId, File)> {
     let (staged, id) = place(blobs)?;
     let file = File::options().create_new(true).write(true).open(staged.path())?;
     Ok((staged, id, file))
 }
 
 /// A name for a new file in the staging folder.
-fn place(blobs: &Blobs) -> io::Result<(Arc<Staged>, BlobId)> {
+fn place(blobs: &Arc<Blobs>) -> io::Result<(Arc<Staged>, BlobId)> {
     let id = BlobId(uuid::Uuid::new_v4().as_u128());
     let folder = blobs.root.join(STAGING);
     std::fs::create_dir_all(&folder)?;
     let path = Mutex::new(folder.join(format!("{:032x}", id.0)));
-    Ok((Arc::new(Staged { id, path, kept: AtomicBool::new(false) }), id))
+    let staged = Arc::new(Staged {
+        id,
+        path,
+        claimed: AtomicBool::new(false),
+        kept: AtomicBool::new(false),
+        blobs: Arc::downgrade(blobs),
+    });
+    blobs.staged.lock().insert(id, Arc::downgrade(&staged));
+    Ok((staged, id))
 }
 
 /// Puts the files of a write set's blobs where their records expect them, before it goes to the
@@ -195,18 +214,16 @@ fn settle_one(
     let made = match &blob.content {
         BlobContent::Inline(bytes) if bytes.len() <= INLINE_MAX => return Ok(()),
         BlobContent::Inline(bytes) => write_whole(blobs, bytes).map_err(super::failed)?,
-        BlobContent::File(file) => match Staged::of(file) {
-            Some(made) if !made.is_kept() => (made, file.id, file.size),
+        BlobContent::File(file) => match blobs.staged(file) {
+            Some(made) if made.claim() => (made, file.id, file.size),
             _ if is_own(database, file.id, record)? => {
                 let own = BlobFile { database: database.name().to_owned(), ..file.clone() };
                 blob.content = BlobContent::File(own);
                 return Ok(());
             }
-            _ => {
-                let (copy, id) = place(blobs).map_err(super::failed)?;
-                std::fs::hard_link(blobs.path_of(file), copy.path()).map_err(super::failed)?;
-                (copy, id, file.size)
-            }
+            // The lock: its owner must not move it meanwhile.
+            Some(made) => link(blobs, &made.path.lock(), file.size).map_err(super::failed)?,
+            None => link(blobs, &blobs.path_of(file), file.size).map_err(super::failed)?,
         },
     };
     let (file, id, size) = made;
@@ -222,6 +239,13 @@ fn settle_one(
     Ok(())
 }
 
+/// Another name for a file, to be a record's own.
+fn link(blobs: &Arc<Blobs>, path: &Path, size: u64) -> io::Result<(Arc<Staged>, BlobId, u64)> {
+    let (copy, id) = place(blobs)?;
+    std::fs::hard_link(path, copy.path())?;
+    Ok((copy, id, size))
+}
+
 /// Whether the file belongs to the record already.
 fn is_own(database: &Database, id: BlobId, record: &[u8]) -> Result<bool> {
     database
@@ -229,7 +253,7 @@ fn is_own(database: &Database, id: BlobId, record: &[u8]) -> Result<bool> {
         .read(|txn, trees| Ok(catalog::blob(txn, trees, id)?.is_some_and(|owner| owner == record)))
 }
 
-fn write_whole(blobs: &Blobs, bytes: &[u8]) -> io::Result<(Arc<Staged>, BlobId, u64)> {
+fn write_whole(blobs: &Arc<Blobs>, bytes: &[u8]) -> io::Result<(Arc<Staged>, BlobId, u64)> {
     let (staged, id, mut file) = create(blobs)?;
     file.write_all(bytes)?;
     if blobs.sync == Sync::Always {

@@ -31,7 +31,7 @@ pub enum Gap {
 }
 
 impl Table {
-    /// A subscription to what `of` names (its `id` and `is_collection`) that goes on after position
+    /// A subscription to what `of` names (its `id`, `is_collection` and `attributes`) that goes on after position
     /// `after` of the log's life `epoch`, without gap or duplicate. If history is cut while it is
     /// still being read, the subscription ends with an error (503).
     pub fn replay(self: &Arc<Self>, of: &Subscribe, epoch: Epoch, after: Seq) -> Result<Replay> {
@@ -39,7 +39,7 @@ impl Table {
             return Ok(Replay::Gap(Gap::OtherEpoch));
         }
         let covered = Covered::new(of)?;
-        let mut subscription = Subscription::register(self, &covered)?;
+        let mut subscription = Subscription::register(self, &covered, of.attributes.clone())?;
         if after > subscription.floor {
             return Ok(Replay::Gap(Gap::Ahead));
         }

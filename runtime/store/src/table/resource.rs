@@ -9,10 +9,12 @@ use kora_resource::query::from_value;
 use kora_resource::schema::{Attribute, AttributeType, TableSchema};
 use kora_resource::value::Blob;
 use kora_resource::{
-    BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Record,
-    Reply, ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
+    Access, Attributes, BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message,
+    Outgoing, Query, Record, Reply, ReplyBody, Resource, ResourceFuture, Result, Target, Value,
+    Verb, VerbSet,
 };
 
+use super::rights::{Caller, Unnamed};
 use super::{Cached, Origin, Table, bulk};
 use crate::subscription::{Subscribe, Subscription};
 use crate::transaction::{Transaction, key_of};
@@ -35,37 +37,41 @@ impl Resource for Table {
 
     fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {
         Box::pin(async move {
-            authorize(&call.context)?;
-            let Call { verb, target, body, ref context } = call;
+            let caller = Caller::new(&self, &call.context);
+            let Call { verb, target, body, .. } = call;
             match verb {
-                Verb::Get => self.answer(&target, &call.context).await,
-                Verb::Put => self.replace(target, body, context).await,
-                Verb::Patch => self.merge(target, body, context).await,
-                Verb::Post => self.insert(&target, body, context).await,
-                Verb::Delete => self.remove(target, context).await,
-                Verb::Query => self.query(&target, body),
-                Verb::Publish => self.send(target, body).await,
+                Verb::Get => self.answer(&caller, &target).await,
+                Verb::Put => self.replace(&caller, target, body).await,
+                Verb::Patch => self.merge(&caller, target, body).await,
+                Verb::Post => self.insert(&caller, &target, body).await,
+                Verb::Delete => self.remove(&caller, target).await,
+                Verb::Query => self.query(&caller, &target, body),
+                Verb::Publish => self.send(&caller, target, body).await,
             }
         })
     }
 
-    fn blob_sink(&self, target: &Target, context: &Context) -> Result<Option<Box<dyn BlobSink>>> {
-        let schema = Table::schema(self);
+    fn blob_sink(
+        self: Arc<Self>,
+        target: &Target,
+        context: &Arc<Context>,
+    ) -> Result<Option<Box<dyn BlobSink>>> {
+        let schema = Table::schema(&self);
         let holder = target.property.as_deref().unwrap_or("data");
         let is_blob = |attribute: &Attribute| attribute.ty == AttributeType::Blob;
         if !schema.attribute(holder).is_some_and(is_blob) {
             return Ok(None);
         }
-        authorize(context)?;
+        Caller::new(&self, context).require_write()?;
         Ok(Some(Box::new(self.owner().blobs().writer())))
     }
 
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
-            authorize(&connect.context)?;
+            let attributes = Caller::new(&self, &connect.context).readable()?;
             let Target { id, is_collection, .. } = connect.target;
             // `/T` is the whole table too, as in the v5 line.
-            let options = Subscribe { id, is_collection, ..Subscribe::default() };
+            let options = Subscribe { id, is_collection, attributes, ..Subscribe::default() };
             let events =
                 Events { subscription: self.subscribe(options)?, incoming: connect.incoming };
             Ok(Box::pin(events) as Outgoing)
@@ -73,22 +79,21 @@ impl Resource for Table {
     }
 }
 
-/// Until roles exist only the super user passes where permissions are checked.
-fn authorize(context: &Context) -> Result<()> {
-    let is_super = context.user.as_ref().is_some_and(|user| user.super_user);
-    if context.authorize && !is_super { Err(Error::access(context)) } else { Ok(()) }
-}
-
 impl Table {
-    async fn answer(self: &Arc<Self>, target: &Target, context: &Arc<Context>) -> Result<Reply> {
+    async fn answer(self: &Arc<Self>, caller: &Caller, target: &Target) -> Result<Reply> {
         let schema = Table::schema(self);
-        let query = target.query(Some(&schema))?;
+        let readable = caller.readable()?;
+        let mut query = target.query(Some(&schema))?;
+        readable.restrict(&mut query, &schema.primary_key)?;
         if target.is_collection || target.id.is_none() && target.query.is_some() {
             return Ok(Reply::items(self.search(query)?.into_items()));
         }
-        let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema))) };
+        let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema, &readable))) };
+        if let Some(property) = &target.property {
+            readable.require(property)?;
+        }
         let (record, headers) = match self.is_caching() {
-            true => through_cache(self.load(id, context).await?),
+            true => through_cache(self.load(id, caller.context()).await?),
             false => (self.get(id)?, Vec::new()),
         };
         let Some(record) = record else { return Ok(Reply { headers, ..Reply::default() }) };
@@ -148,36 +153,50 @@ impl Table {
         Ok(Reply { version, body, headers, ..Reply::default() })
     }
 
-    fn query(self: &Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
+    fn query(
+        self: &Arc<Self>,
+        caller: &Caller,
+        target: &Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
+        caller.require(Access::Read)?;
         let mut query = match &body {
             Some(body) => from_value(body)?,
             None => target.query(Some(&Table::schema(self)))?,
         };
+        caller.restrict(&mut query)?;
         query.id_prefix.clone_from(&target.id);
         Ok(Reply::items(self.search(query)?.into_items()))
     }
 
     async fn replace(
         self: Arc<Self>,
+        caller: &Caller,
         target: Target,
         body: Option<Value>,
-        context: &Arc<Context>,
     ) -> Result<Reply> {
-        let mut transaction = Transaction::in_context(Arc::clone(context));
+        caller.require_write()?;
+        let mut transaction = caller.begin();
+        let put = |transaction: &mut Transaction, id: Id, mut record: Map| {
+            caller.write(transaction, &id, &mut record, Unnamed::Dropped)?;
+            transaction.put(&self, id, record)
+        };
         match (target.id, body) {
             (Some(_), _) if target.is_collection => {
                 return Err(Error::invalid("A PUT must name one record, or an array of records"));
             }
             (Some(id), Some(value)) if let Some(property) = target.property => {
-                transaction.patch(&self, id, Map::from_iter([(property, value)]))?;
+                let mut changes = Map::from_iter([(property, value)]);
+                caller.write(&mut transaction, &id, &mut changes, Unnamed::Kept)?;
+                transaction.patch(&self, id, changes)?;
             }
-            (Some(id), Some(Value::Object(record))) => transaction.put(&self, id, record)?,
+            (Some(id), Some(Value::Object(record))) => put(&mut transaction, id, record)?,
             (None, Some(Value::Object(record))) => {
-                transaction.put(&self, self.key_in(&record)?, record)?;
+                put(&mut transaction, self.key_in(&record)?, record)?;
             }
             (None, Some(Value::Array(records))) => {
                 let nulls = vec![Value::Null; records.len()];
-                bulk::put(&self, &mut transaction, records)?;
+                bulk::put(&self, caller, &mut transaction, records)?;
                 transaction.commit().await?;
                 return Ok(Reply::value(Value::Array(nulls)));
             }
@@ -189,17 +208,19 @@ impl Table {
 
     async fn merge(
         self: Arc<Self>,
+        caller: &Caller,
         target: Target,
         body: Option<Value>,
-        context: &Arc<Context>,
     ) -> Result<Reply> {
-        let changes = object(body)?;
+        caller.require_write()?;
+        let mut changes = object(body)?;
         let id = match target.id {
             Some(id) if !target.is_collection => id,
             Some(_) => return Err(Error::invalid("A PATCH must name one record")),
             None => self.key_in(&changes)?,
         };
-        let mut transaction = Transaction::in_context(Arc::clone(context));
+        let mut transaction = caller.begin();
+        caller.write(&mut transaction, &id, &mut changes, Unnamed::Kept)?;
         transaction.patch(&self, id, changes)?;
         transaction.commit().await?;
         Ok(Reply::default())
@@ -207,11 +228,13 @@ impl Table {
 
     async fn insert(
         self: Arc<Self>,
+        caller: &Caller,
         target: &Target,
         body: Option<Value>,
-        context: &Arc<Context>,
     ) -> Result<Reply> {
         if target.id.is_some() {
+            // Making something within a record changes that record.
+            caller.require(Access::Update)?;
             let verbs = self.verbs().iter().filter(|verb| *verb != Verb::Post).collect();
             return Err(Error::new(
                 ErrorKind::MethodNotAllowed(verbs),
@@ -221,26 +244,31 @@ impl Table {
                 ),
             ));
         }
-        let mut transaction = Transaction::in_context(Arc::clone(context));
+        caller.require(Access::Insert)?;
+        let mut transaction = caller.begin();
         if let Some(Value::Array(records)) = body {
-            let ids = bulk::create(&self, &mut transaction, records)?;
+            let ids = bulk::create(&self, caller, &mut transaction, records)?;
             transaction.commit().await?;
             return Ok(Reply { status: Some(201), ..Reply::value(Value::Array(ids)) });
         }
         let record = object(body)?;
+        caller.insert(&record)?;
         let id = transaction.create(&self, None, record)?;
         transaction.commit().await?;
         let body = ReplyBody::Value(id.to_value());
         Ok(Reply { body, created: Some(id), ..Reply::default() })
     }
 
-    async fn remove(self: Arc<Self>, target: Target, context: &Arc<Context>) -> Result<Reply> {
+    async fn remove(self: Arc<Self>, caller: &Caller, target: Target) -> Result<Reply> {
+        caller.require(Access::Delete)?;
         let schema = Table::schema(&self);
-        let mut transaction = Transaction::in_context(Arc::clone(context));
+        let mut transaction = caller.begin();
         match &target.id {
             Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
             Some(_) | None => {
-                let query = Query { select: None, ..target.query(Some(&schema))? };
+                let mut query = target.query(Some(&schema))?;
+                caller.restrict_choice(&mut query)?;
+                query.select = None;
                 let mut search = self.search(query)?;
                 loop {
                     let records = search.next_records(DELETE_BATCH)?;
@@ -259,9 +287,16 @@ impl Table {
         Ok(Reply::value(Value::Bool(true)))
     }
 
-    async fn send(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+    async fn send(
+        self: Arc<Self>,
+        caller: &Caller,
+        target: Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
+        let id = target.id.unwrap_or(Id::Null);
+        caller.publish(&id, body.as_ref().and_then(Value::as_object))?;
         let mut transaction = Transaction::default();
-        transaction.publish(&self, target.id.unwrap_or(Id::Null), body.unwrap_or_default())?;
+        transaction.publish(&self, id, body.unwrap_or_default())?;
         transaction.commit().await?;
         Ok(Reply::default())
     }
@@ -296,8 +331,9 @@ pub(super) fn object(body: Option<Value>) -> Result<Map> {
     }
 }
 
-/// The description of a table (`spec/harper-rest.md` section 1.3).
-fn describe(schema: &TableSchema) -> Value {
+/// The description of a table (`spec/harper-rest.md` section 1.3), with the attributes that may be
+/// read.
+fn describe(schema: &TableSchema, readable: &Attributes) -> Value {
     let attribute = |attribute: &Attribute| {
         let mut map = Map::from_iter([
             ("name".to_owned(), Value::from(attribute.name.as_str())),
@@ -314,7 +350,8 @@ fn describe(schema: &TableSchema) -> Value {
         }
         Value::Object(map)
     };
-    let attributes = schema.attributes.iter().map(attribute).collect();
+    let shown = schema.attributes.iter().filter(|attribute| readable.contains(&attribute.name));
+    let attributes = shown.map(attribute).collect();
     Value::Object(Map::from_iter([
         ("records".to_owned(), Value::from("./")),
         ("name".to_owned(), Value::from(schema.table.as_str())),
