@@ -1,6 +1,6 @@
 //! The body of a response: bytes that are there, or a stream of them.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,8 +8,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// Chunks of a streamed body. It never fails: what goes wrong is said within the stream, or the
-/// stream ends.
+/// Chunks of a streamed body that never fails: what goes wrong is said within the stream.
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 /// A response's body.
@@ -21,30 +20,40 @@ pub(crate) enum ResponseBody {
     Full(Bytes),
     /// Sent as it comes, in chunks.
     Streamed(Chunks),
-    /// The same of a size in bytes that is known; one that falls short breaks the connection.
-    Measured(u64, Chunks),
+    /// Sent as it comes; a failure cuts the connection, so that nobody takes the part for the whole.
+    Piped {
+        /// In bytes, if it is known: sent as `Content-Length`.
+        size: Option<u64>,
+        chunks: kora_resource::Chunks,
+    },
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         match this {
             ResponseBody::Empty => Poll::Ready(None),
             ResponseBody::Full(_) => match std::mem::take(this) {
                 ResponseBody::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Measured(..) => {
+                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Piped { .. } => {
                     Poll::Ready(None)
                 }
             },
-            ResponseBody::Streamed(chunks) | ResponseBody::Measured(_, chunks) => {
+            ResponseBody::Streamed(chunks) => {
                 chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
+            ResponseBody::Piped { chunks, .. } => chunks.as_mut().poll_next(cx).map(|chunk| {
+                let framed = |chunk: kora_resource::Result<Bytes>| {
+                    chunk.map(Frame::data).map_err(|error| io::Error::other(error.message))
+                };
+                chunk.map(framed)
+            }),
         }
     }
 
@@ -56,8 +65,10 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Empty => SizeHint::with_exact(0),
             ResponseBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            ResponseBody::Streamed(_) => SizeHint::default(),
-            ResponseBody::Measured(size, _) => SizeHint::with_exact(*size),
+            ResponseBody::Piped { size: Some(size), .. } => SizeHint::with_exact(*size),
+            ResponseBody::Streamed(_) | ResponseBody::Piped { size: None, .. } => {
+                SizeHint::default()
+            }
         }
     }
 }

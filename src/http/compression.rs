@@ -40,9 +40,9 @@ enum Coding {
 pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Option<NonZeroUsize>) {
     let Some(threshold) = threshold else { return };
     let is_worth_it = match response.body() {
-        ResponseBody::Empty => false,
+        // What is piped may fail midway, and must be cut off then.
+        ResponseBody::Empty | ResponseBody::Piped { .. } => false,
         ResponseBody::Full(bytes) => bytes.len() >= threshold.get(),
-        ResponseBody::Measured(size, _) => *size >= threshold.get() as u64,
         ResponseBody::Streamed(_) => true,
     };
     if !is_worth_it || !is_compressible(response.headers()) {
@@ -65,10 +65,10 @@ pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Opt
         ResponseBody::Full(bytes) => {
             ResponseBody::Streamed(Box::pin(Compressed::new(Source::Whole(bytes), coding)))
         }
-        ResponseBody::Streamed(chunks) | ResponseBody::Measured(_, chunks) => {
+        ResponseBody::Streamed(chunks) => {
             ResponseBody::Streamed(Box::pin(Compressed::new(Source::Chunks(chunks), coding)))
         }
-        ResponseBody::Empty => ResponseBody::Empty,
+        untouched @ (ResponseBody::Empty | ResponseBody::Piped { .. }) => untouched,
     };
     *response.body_mut() = body;
 }
@@ -241,11 +241,9 @@ mod tests {
         let coding = response.headers().get(header::CONTENT_ENCODING);
         let coding = coding.map_or("", |coding| coding.to_str().unwrap()).to_owned();
         let bytes = match response.into_body() {
-            ResponseBody::Empty => Vec::new(),
+            ResponseBody::Empty | ResponseBody::Piped { .. } => Vec::new(),
             ResponseBody::Full(bytes) => bytes.into(),
-            ResponseBody::Streamed(chunks) | ResponseBody::Measured(_, chunks) => {
-                chunks.collect::<Vec<_>>().await.concat()
-            }
+            ResponseBody::Streamed(chunks) => chunks.collect::<Vec<_>>().await.concat(),
         };
         (coding, bytes)
     }

@@ -5,6 +5,7 @@
 //! boxed future (the resource's), one buffer for the body.
 
 mod blob_body;
+mod chunks;
 pub(crate) mod etag;
 mod items;
 mod method;
@@ -21,7 +22,9 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::Format;
-use kora_resource::{CacheControl, Call, Context, Result, Target};
+use kora_resource::{
+    CacheControl, Call, Context, Error, Params, Result, Target, Value, Verb,
+};
 
 use super::Response;
 use super::body::ResponseBody;
@@ -36,6 +39,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) registration: &'a Registration,
     /// Where in the URL the part begins that follows the resource's path.
     pub(crate) remainder_start: usize,
+    /// What the parameters of the resource's path stand for.
+    pub(crate) params: Params,
     /// Send `Last-Modified`.
     pub(crate) last_modified: bool,
     /// The largest request body, in bytes.
@@ -49,7 +54,8 @@ impl Exchange<'_> {
     /// The target that the URL names below the resource's path.
     pub(crate) fn target(&self, request: &Parts) -> Result<Target> {
         let schema = self.registration.resource.schema();
-        Target::parse(&url(request)[self.remainder_start..], schema.as_deref())
+        let target = Target::parse(&url(request)[self.remainder_start..], schema.as_deref())?;
+        Ok(Target { params: self.params.clone(), ..target })
     }
 }
 
@@ -88,12 +94,9 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
             return Ok(problem::with_text(StatusCode::OK, text));
         }
         Asked::Brew => return Ok(problem::with_text(StatusCode::IM_A_TEAPOT, "I'm a teapot")),
-        Asked::Unserved(name) => {
-            return Err(method::missing(&**resource, name, request.method.as_str()));
-        }
         Asked::Unknown => {
             let text = format!("Method {} is not recognized", request.method);
-            return Err(kora_resource::Error::new(kora_resource::ErrorKind::Status(501), text));
+            return Err(Error::new(kora_resource::ErrorKind::Status(501), text));
         }
     };
     if !resource.verbs().contains(verb) {
@@ -104,6 +107,7 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     let context = exchange.peer.context(exchange.registration.served, request);
     let context = with_cache_control(context, request);
     let body = match body.is_end_stream() {
+        _ if matches!(verb, Verb::Copy | Verb::Move) => Some(destination(request)?),
         true => None,
         false => match blob_body::sink(resource, verb, &target, &request.headers, &context)? {
             Some(sink) => Some(blob_body::receive(sink, &target, &request.headers, body).await?),
@@ -136,6 +140,13 @@ fn with_cache_control(context: Arc<Context>, request: &Parts) -> Arc<Context> {
     }
 }
 
+/// Where COPY and MOVE go to.
+fn destination(request: &Parts) -> Result<Value> {
+    let text = request.headers.get("destination").and_then(|value| value.to_str().ok());
+    text.map(Value::from)
+        .ok_or_else(|| Error::invalid(format!("A {} needs a Destination header", request.method)))
+}
+
 /// `OPTIONS`: the methods that the resource has, in the order of section 2.
 fn options(exchange: &Exchange<'_>) -> Response {
     let mut response = Response::new(ResponseBody::Empty);
@@ -163,9 +174,9 @@ fn add_server_timing(response: &mut Response, began: Instant) {
 /// Keeps the headers of a response, its length among them, and nothing else.
 fn drop_body(response: &mut Response) {
     let length = match response.body() {
+        ResponseBody::Piped { size, .. } => *size,
         ResponseBody::Empty | ResponseBody::Streamed(_) => None,
         ResponseBody::Full(bytes) => Some(bytes.len() as u64),
-        ResponseBody::Measured(size, _) => Some(*size),
     };
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());

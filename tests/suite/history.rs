@@ -17,11 +17,11 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "resources.ts",
-        "import { Resource, tables } from 'harperdb';\n\
+        "import { Resource, tables, transaction } from 'harperdb';\n\
          // What a subscription from the beginning tells before something new happens.\n\
          async function told(table: any, mark: string) {\n\
            const events = await table.subscribe({ startTime: 1, isCollection: true });\n\
-           await table.publish(null, { id: mark });\n\
+           await transaction({}, () => table.publish(null, { id: mark }));\n\
            const ids: string[] = [];\n\
            for await (const event of events) {\n\
              if (event.type === 'message' && event.value.id === mark) break;\n\

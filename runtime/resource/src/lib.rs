@@ -25,7 +25,7 @@ mod user;
 pub mod value;
 
 pub use cache_control::CacheControl;
-pub use call::{ByteStream, Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
+pub use call::{Call, Chunks, Item, Items, Reply, ReplyBody, Verb, VerbSet};
 pub use context::{Context, RequestInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
@@ -37,7 +37,7 @@ pub use resource::{
     Resource, ResourceFuture,
 };
 pub use row_errors::RowErrors;
-pub use target::Target;
+pub use target::{Params, Target};
 pub use user::{
     Access, AccessSet, Accounts, AttributePermission, Attributes, Operator, Permission,
     PermissionError, Role, SUPER_USER_ROLE, StructureUser, TablePermission, TableRights, User,

@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use futures_core::Stream;
 use kora_resource::value::{Blob, BlobContent, BlobFile, BlobId};
-use kora_resource::{ByteStream, Error, ErrorKind, Result, Value};
+use kora_resource::{Chunks, Error, ErrorKind, Result, Value};
 use parking_lot::Mutex;
 
 pub use staging::BlobWriter;
@@ -140,12 +140,12 @@ impl Blobs {
     }
 
     /// The whole content in chunks, each read when it is asked for.
-    pub fn stream(self: &Arc<Self>, blob: &Blob) -> ByteStream {
+    pub fn stream(self: &Arc<Self>, blob: &Blob) -> Chunks {
         match &blob.content {
             BlobContent::Inline(bytes) => Box::pin(Once(Some(bytes.clone()))),
             BlobContent::File(_) => {
                 let blob = self.hold(blob);
-                Box::pin(Chunks { blobs: Arc::clone(self), blob, at: 0, next: None })
+                Box::pin(FileChunks { blobs: Arc::clone(self), blob, at: 0, next: None })
             }
         }
     }
@@ -287,14 +287,14 @@ impl Stream for Once {
 type Next = std::pin::Pin<Box<dyn Future<Output = Result<Bytes>> + Send>>;
 
 /// A file, chunk by chunk.
-struct Chunks {
+struct FileChunks {
     blobs: Arc<Blobs>,
     blob: Blob,
     at: u64,
     next: Option<Next>,
 }
 
-impl Stream for Chunks {
+impl Stream for FileChunks {
     type Item = Result<Bytes>;
 
     fn poll_next(

@@ -173,7 +173,7 @@ fn expired(
                 let id = decode_id(id_of(key)).ok_or_else(damaged)?;
                 let version = header.version;
                 let op = if caching { Op::Evict(version) } else { Op::Expire(version) };
-                let write = Write { table: Arc::clone(table), id, op };
+                let write = Write { table: Arc::clone(table), id, op, expires: None };
                 set.add(Key::from_slice(id_of(key)), write);
             }
             if count + 1 == BATCH {

@@ -47,7 +47,7 @@ pub use source::{
 };
 pub use store::Store;
 pub use subscription::{Gap, Replay, Subscribe, Subscription};
-pub use table::{Cached, Origin, Table};
+pub use table::{Cached, Counting, Origin, Table};
 pub use transaction::{Committed, Pending, Transaction};
 
 #[cfg(test)]

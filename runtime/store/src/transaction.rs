@@ -27,7 +27,7 @@ pub struct Transaction {
     sets: Vec<(Arc<Database>, WriteSet)>,
     /// Of the request that it belongs to, for sources that are written through.
     context: Arc<Context>,
-    /// When what is written from now on expires.
+    /// When the records that are written from here on end.
     expires: Option<f64>,
     door: Door,
 }
@@ -73,12 +73,6 @@ impl Transaction {
         Transaction { door: Door::Source, ..Transaction::default() }
     }
 
-    /// What is written from now on expires then (milliseconds since the epoch), whatever its table
-    /// says; as the table says with `None`.
-    pub fn expire_at(&mut self, expires: Option<f64>) {
-        self.expires = expires;
-    }
-
     /// The record with this key, own changes included.
     pub fn get(&mut self, table: &Arc<Table>, id: &Id) -> Result<Option<Record>> {
         let key = encode_id(id)?;
@@ -98,8 +92,7 @@ impl Transaction {
         let definition = table.definition();
         definition.key_first(&mut record, &id);
         definition.schema.validate(&mut record, ValidateMode::Full)?;
-        let expires = self.expires;
-        self.write(table, id, Op::Put(Content { expires, ..Content::new(record) }))
+        self.write(table, id, Op::Put(Content::new(record)))
     }
 
     /// Writes a new record and answers its key: `id`, else the one in the record, else a generated
@@ -127,9 +120,7 @@ impl Transaction {
         }
         definition.key_first(&mut record, &id);
         definition.schema.validate(&mut record, ValidateMode::Full)?;
-        let expires = self.expires;
-        let content = Content { expires, ..Content::new(record) };
-        self.write(table, id.clone(), Op::Create(content))?;
+        self.write(table, id.clone(), Op::Create(Content::new(record)))?;
         Ok(id)
     }
 
@@ -200,14 +191,36 @@ impl Transaction {
 
     /// What it does to the record.
     pub fn pending(&self, table: &Arc<Table>, id: &Id) -> Result<Pending> {
-        let place = (table.id(), encode_id(id)?);
-        let of = |database: &Arc<Database>| Arc::ptr_eq(database, table.owner());
-        let set = self.sets.iter().find(|(database, _)| of(database));
-        Ok(match set.and_then(|(_, set)| set.writes.get(&place)).map(|write| &write.op) {
+        Ok(match self.written(table, id)? {
             None => Pending::Untouched,
             Some(Op::Invalidate) => Pending::Invalidated,
             Some(_) => Pending::Changed,
         })
+    }
+
+    fn written(&self, table: &Arc<Table>, id: &Id) -> Result<Option<&Op>> {
+        let place = (table.id(), encode_id(id)?);
+        let of = |database: &Arc<Database>| Arc::ptr_eq(database, table.owner());
+        let set = self.sets.iter().find(|(database, _)| of(database));
+        Ok(set.and_then(|(_, set)| set.writes.get(&place)).map(|write| &write.op))
+    }
+
+    /// Has the records that are written from here on end at a time of their own, in milliseconds
+    /// since the epoch, instead of when their table says (`None`).
+    pub fn expire_at(&mut self, time: Option<f64>) {
+        self.expires = time;
+    }
+
+    /// Whether there is such a record, own changes included. Unlike [`Transaction::get`] it does not
+    /// count as read: a change of the record is no conflict.
+    pub fn exists(&self, table: &Arc<Table>, id: &Id) -> Result<bool> {
+        match self.written(table, id)? {
+            Some(Op::Put(_) | Op::Create(_) | Op::Patch(_)) => Ok(true),
+            Some(Op::Delete) => Ok(false),
+            // Invalidated, or the store's own, which are never in a transaction.
+            Some(Op::Invalidate | Op::Fill(..) | Op::Expire(_) | Op::Evict(_)) => Ok(false),
+            None => table.exists(id),
+        }
     }
 
     /// Whether there is nothing to commit.
@@ -240,7 +253,8 @@ impl Transaction {
 
     fn write(&mut self, table: &Arc<Table>, id: Id, op: Op) -> Result<()> {
         let key = encode_id(&id)?;
-        self.set(table).add(key, Write { table: Arc::clone(table), id, op });
+        let expires = self.expires;
+        self.set(table).add(key, Write { table: Arc::clone(table), id, op, expires });
         Ok(())
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Write {
     pub table: Arc<Table>,
     pub id: Id,
     pub op: Op,
+    /// When the record ends, in milliseconds since the epoch; `None`: as its table says.
+    pub expires: Option<f64>,
 }
 
 /// What becomes of a record.
@@ -84,15 +86,13 @@ pub(crate) struct Content {
     pub map: Map,
     /// The encoded map, if the writer has nothing to assign in it: spares its thread the work.
     pub body: Option<Bytes>,
-    /// When it expires, in milliseconds since the epoch; as the table says if `None`.
-    pub expires: Option<f64>,
     /// When it last changed, as its source says.
     pub modified: Option<f64>,
 }
 
 impl Content {
     pub(crate) fn new(map: Map) -> Content {
-        Content { map, body: None, expires: None, modified: None }
+        Content { map, body: None, modified: None }
     }
 }
 
@@ -121,6 +121,7 @@ impl WriteSet {
                 let held = entry.get_mut();
                 let before = std::mem::replace(&mut held.op, Op::Delete);
                 held.op = before.then(write.op);
+                held.expires = write.expires.or(held.expires);
             }
         }
     }

@@ -36,7 +36,9 @@ pub(super) fn sink(
         | Verb::Post
         | Verb::Delete
         | Verb::Query
-        | Verb::Publish => Ok(None),
+        | Verb::Publish
+        | Verb::Copy
+        | Verb::Move => Ok(None),
     }
 }
 

@@ -1,26 +1,21 @@
 //! From a [`Reply`] to a response: the status matrix of `spec/harper-rest.md` section 2.1 and the
 //! headers of section 5.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
-use futures_core::Stream;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use kora_resource::schema::TableSchema;
 use kora_resource::value::Format;
-use kora_resource::{ByteStream, Error, Reply, ReplyBody, Result, Value, Verb, Version};
+use kora_resource::{Error, Reply, ReplyBody, Result, Value, Verb, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::sequence::SequenceWriter;
-use super::{etag, items};
+use super::{chunks, etag, items};
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::negotiation::Representation;
-use crate::http::problem;
 
 /// What of an id must be encoded in `Location`: what a header can't hold.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ');
@@ -46,8 +41,14 @@ pub(super) async fn build(reply: Reply, form: &Form<'_>) -> Result<Response> {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    let (body, content_type) = write_body(reply.body, form).await?;
-    let absent = matches!(body, ResponseBody::Empty);
+    let is_null = matches!(reply.body, ReplyBody::Value(Value::Null));
+    let absent = is_null || matches!(reply.body, ReplyBody::Absent);
+    let (body, content_type) = if is_null && !is_read {
+        // A null is nothing to a write; a read is told so in the format that it asked for.
+        (ResponseBody::Empty, ContentType::None)
+    } else {
+        write_body(reply.body, form).await?
+    };
     *response.status_mut() = match (reply.status, &reply.created) {
         (Some(status), _) => StatusCode::from_u16(status).map_err(|_| {
             Error::internal(format!("the resource answered with the status {status}"))
@@ -93,9 +94,7 @@ async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, C
     let Representation { format, media_type } = form.representation;
     let negotiated = ContentType::Negotiated(media_type);
     Ok(match body {
-        ReplyBody::Absent | ReplyBody::Value(Value::Null) => {
-            (ResponseBody::Empty, ContentType::None)
-        }
+        ReplyBody::Absent => (ResponseBody::Empty, ContentType::None),
         ReplyBody::Value(value) => {
             let mut text = Vec::with_capacity(128);
             format.encode(&value, &mut text);
@@ -114,37 +113,17 @@ async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, C
             let writer = SequenceWriter::new(format, attributes);
             (items::body(sequence, writer).await?, negotiated)
         }
-        ReplyBody::Stream { content_type, size, chunks } => {
-            // What fails breaks off: the client sees that the length is not what was promised.
-            let chunks = Box::pin(WholeChunks(chunks));
-            let body = match size {
-                Some(size) => ResponseBody::Measured(size, chunks),
-                None => ResponseBody::Streamed(chunks),
-            };
-            (body, ContentType::OfTheResource(content_type))
-        }
         ReplyBody::Raw { content_type, data } => {
             (ResponseBody::Full(data), ContentType::OfTheResource(content_type))
         }
-    })
-}
-
-/// The chunks of a stream up to its first error, which is logged.
-struct WholeChunks(ByteStream);
-
-impl Stream for WholeChunks {
-    type Item = Bytes;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Bytes>> {
-        match std::task::ready!(self.0.as_mut().poll_next(cx)) {
-            Some(Ok(bytes)) => Poll::Ready(Some(bytes)),
-            Some(Err(error)) => {
-                problem::log(&error, "a streamed body");
-                Poll::Ready(None)
-            }
-            None => Poll::Ready(None),
+        ReplyBody::Stream { content_type, size, chunks } => {
+            let body = match size {
+                Some(_) => ResponseBody::Piped { size, chunks },
+                None => chunks::body(chunks).await?,
+            };
+            (body, ContentType::OfTheResource(content_type))
         }
-    }
+    })
 }
 
 /// Adds `ETag` and `Last-Modified`; true if the client has this version already.

@@ -9,6 +9,7 @@ import {
   op_kora_invalidate,
   op_kora_load,
   op_kora_loaded,
+  op_kora_pending,
   op_kora_refresh,
   op_kora_source,
   op_kora_source_loaded,
@@ -19,8 +20,11 @@ import { createBlob, unsaved } from "ext:kora/harperdb/blob.ts";
 import { Context, runWith, userOf } from "ext:kora/harperdb/context.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
 import { fail } from "ext:kora/harperdb/reply.ts";
-import { overridesStatic, Resource } from "ext:kora/harperdb/resource.ts";
+import { overridesStatic } from "ext:kora/harperdb/pipeline.ts";
+import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
+import { Resource } from "ext:kora/harperdb/resource.ts";
 import type { Id } from "ext:kora/harperdb/target.ts";
+import { readNumber } from "ext:kora/harperdb/transaction.ts";
 
 const METHODS = ["get", "put", "patch", "delete"] as const;
 
@@ -214,7 +218,7 @@ function reachable(error: any): any {
 }
 
 /** What a read through the cache found. */
-export interface CachedRead {
+interface CachedRead {
   record: any;
   version: number;
   expires: number;
@@ -233,7 +237,7 @@ function flagsOf(context: any): number {
  * Reads a record of a caching table. `allowStale` decides whether a stale one may be shown while it
  * is loaded anew, which `anew` demands in any case. Tells the context how it went: `Age`, or a miss in `Server-Timing`.
  */
-export async function readThrough(
+async function readThrough(
   table: number,
   id: Id,
   context: any,
@@ -261,6 +265,33 @@ export async function readThrough(
     }
   }
   return { record, version, expires, loaded };
+}
+
+/** Reads a record of a caching table as code gets it, what its transaction changes included. */
+export async function readCached(
+  table: number,
+  id: Id,
+  context: Context | undefined,
+  allowStale?: (entry: any, id: Id) => any,
+): Promise<TableRecord | undefined> {
+  const transaction = readNumber(context);
+  const pending = op_kora_pending(transaction, table, id);
+  if (pending === Pending.Changed) return readRecord(table, id, transaction);
+  const anew = pending === Pending.Invalidated;
+  const { record, version, expires, loaded } = await readThrough(table, id, context, anew, allowStale);
+  if (record === null) return undefined;
+  const made = Object.assign(new TableRecord(), record);
+  TableRecord.stamp(made, version, expires, loaded);
+  return made;
+}
+
+/** What a transaction does to a record: the answers of `op_kora_pending`. */
+enum Pending {
+  Untouched = 0,
+  /** It is to be loaded anew. */
+  Invalidated = 1,
+  /** It must be read from the transaction. */
+  Changed = 2,
 }
 
 /** The kinds of `op_kora_write`. */
@@ -316,7 +347,7 @@ async function apply(table: any, event: any): Promise<void> {
     const id = one.id ?? one.value?.[table.primaryKey];
     if (one.type === "delete") op_kora_delete(transaction, target, id);
     else if (one.type === "invalidate") op_kora_invalidate(transaction, target, id);
-    else if (one.type in WRITES) op_kora_write(transaction, target, WRITES[one.type], id, one.value);
+    else if (one.type in WRITES) op_kora_write(transaction, target, WRITES[one.type], id, one.value, NaN);
   }
   await op_kora_commit(transaction);
   event.onCommit?.();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use deno_core::{OpState, ToV8, op2, v8};
 use kora_resource::{CacheControl, Context, Error, Id, Record, Value};
@@ -10,7 +11,7 @@ use kora_store::{Cached, Found, Keep, Lifetime, Loaded, Origin, Pending, Table};
 
 use crate::error::{OpError, unanswerable};
 use crate::source::DeclaredSource;
-use crate::state::{Answer, WorkerState};
+use crate::state::{Answer, PendingCall, WorkerState};
 use crate::values::{id_from_v8, map_from_v8, to_v8};
 
 /// Declares the next source of the component: for which table, its methods, its times in seconds
@@ -57,7 +58,7 @@ pub(crate) fn op_kora_pending<'s, 'i>(
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
     let table = worker.table(table)?;
-    let pending = match worker.transactions.get(transaction as usize) {
+    let pending = match worker.transactions.get(transaction as usize)? {
         Some(open) => open.pending(&table, &id)?,
         None => Pending::Untouched,
     };
@@ -228,7 +229,7 @@ pub(crate) fn op_kora_source_loaded<'s, 'i>(
     let mut state = state.borrow_mut();
     let answered = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize);
     // A receiver that is gone means that nobody waits any more.
-    if let Some(Answer::Loaded(sender)) = answered.map(|call| call.answer) {
+    if let Some(Answer::Loaded(sender)) = answered.and_then(PendingCall::into_answer) {
         drop(sender.send(Ok(loaded)));
     }
     Ok(())
@@ -238,7 +239,7 @@ pub(crate) fn op_kora_source_loaded<'s, 'i>(
 #[op2(fast)]
 pub(crate) fn op_kora_source_written(state: &mut OpState, #[smi] call: u32) {
     let answered = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize);
-    if let Some(Answer::Written(sender)) = answered.map(|call| call.answer) {
+    if let Some(Answer::Written(sender)) = answered.and_then(PendingCall::into_answer) {
         drop(sender.send(Ok(())));
     }
 }
@@ -256,19 +257,9 @@ pub(crate) fn op_kora_invalidate<'s, 'i>(
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
     let table = worker.table(table)?;
-    let open = worker.transactions.get_mut(transaction as usize);
+    let open = worker.transactions.get(transaction as usize)?;
     open.ok_or_else(|| Error::internal("the transaction has ended"))?.invalidate(&table, &id)?;
     Ok(())
-}
-
-/// Has what the transaction writes from now on expire at `expires` (milliseconds since the epoch);
-/// as its tables say with NaN.
-#[op2(fast)]
-pub(crate) fn op_kora_expire_at(state: &mut OpState, #[smi] transaction: u32, expires: f64) {
-    let transactions = &mut state.borrow_mut::<WorkerState>().transactions;
-    if let Some(open) = transactions.get_mut(transaction as usize) {
-        open.expire_at(expires.is_finite().then_some(expires));
-    }
 }
 
 /// Begins a transaction whose changes come from a source and go back to none.
@@ -276,7 +267,7 @@ pub(crate) fn op_kora_expire_at(state: &mut OpState, #[smi] transaction: u32, ex
 #[smi]
 pub(crate) fn op_kora_begin_from_source(state: &mut OpState) -> u32 {
     let transactions = &mut state.borrow_mut::<WorkerState>().transactions;
-    transactions.insert(kora_store::Transaction::from_source()) as u32
+    transactions.insert(kora_store::Transaction::from_source(), Instant::now()) as u32
 }
 
 fn required(id: Option<Id>) -> Result<Id, OpError> {

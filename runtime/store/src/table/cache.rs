@@ -229,14 +229,14 @@ impl Table {
             return Ok(map.map(|map| Record::new(&map, now, now, expires).with_modified(modified)));
         }
         let op = match map {
-            Some(map) => Op::Fill(Content { expires, modified, ..Content::new(map) }, replaces),
+            Some(map) => Op::Fill(Content { modified, ..Content::new(map) }, replaces),
             None => match replaces {
                 Some(version) => Op::Expire(version),
                 None => return Ok(None),
             },
         };
         let mut set = WriteSet::default();
-        set.add(key.clone(), Write { table: Arc::clone(self), id: id.clone(), op });
+        set.add(key.clone(), Write { table: Arc::clone(self), id: id.clone(), op, expires });
         self.owner().commit(set).await?;
         // What is there now: what was loaded, or something newer that was written meanwhile. It may
         // be over already, if the source says so: it is answered all the same.

@@ -18,7 +18,6 @@ async fn call(
 async fn value(table: &Arc<Table>, url: &str) -> Option<Value> {
     let reply = call(table, Verb::Get, url, None).await.expect(url);
     match reply.body {
-        ReplyBody::Stream { .. } => panic!("a stream"),
         ReplyBody::Absent => None,
         ReplyBody::Value(value) => Some(value),
         ReplyBody::Record(record) => {
@@ -34,7 +33,7 @@ async fn value(table: &Arc<Table>, url: &str) -> Option<Value> {
                 .collect()
                 .await,
         )),
-        ReplyBody::Raw { .. } => panic!("a table has no raw replies"),
+        ReplyBody::Raw { .. } | ReplyBody::Stream { .. } => panic!("a table has no raw replies"),
     }
 }
 

@@ -203,7 +203,8 @@ fn needs_properties(definition: &Definition, op: &Op) -> bool {
     matches!(op, Op::Patch(_)) || !definition.indexes.is_empty() || definition.assigns_times()
 }
 
-/// The record that `content` becomes, and its properties.
+/// The record that `content` becomes, and its properties. It ends when the write says, else when
+/// its table does.
 fn whole(
     write: &Write,
     definition: &Definition,
@@ -214,8 +215,7 @@ fn whole(
 ) -> (Map, Record) {
     let created = current.map_or(version, Record::created);
     let lifetime = || write.table.lifetime().expiration;
-    let expires =
-        content.expires.or_else(|| lifetime().map(|seconds| version.0 + seconds * 1000.0));
+    let expires = write.expires.or_else(|| lifetime().map(|seconds| version.0 + seconds * 1000.0));
     let mut map = content.map.clone();
     if definition.assigns_times() {
         assign_times(&definition.schema, &mut map, before, created, version);
