@@ -21,7 +21,7 @@ const FILES: &[(&str, &str)] = &[
          // What a subscription from the beginning tells before something new happens.\n\
          async function told(table: any, mark: string) {\n\
            const events = await table.subscribe({ startTime: 1, isCollection: true });\n\
-           await transaction({}, () => table.publish(null, { id: mark }));\n\
+           await transaction({ transaction: undefined }, () => table.publish(null, { id: mark }));\n\
            const ids: string[] = [];\n\
            for await (const event of events) {\n\
              if (event.type === 'message' && event.value.id === mark) break;\n\
