@@ -72,11 +72,6 @@ impl ExportedClass {
 pub(crate) struct ServedBy(Arc<AtomicU64>);
 
 impl ServedBy {
-    /// All of them: for what every worker makes at load.
-    pub(crate) fn every_worker() -> ServedBy {
-        ServedBy(Arc::new(AtomicU64::new(u64::MAX)))
-    }
-
     /// Workers past the last bit share it: they run the same modules.
     fn bit(worker: usize) -> u64 {
         1 << worker.min(63)

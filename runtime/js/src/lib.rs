@@ -10,18 +10,21 @@
 //! that drives sockets or timers of the server. A reload makes a new generation; it never changes one.
 
 mod blobs;
+mod bodies;
 mod class;
 mod error;
 mod exports;
 mod extension;
 mod generation;
 mod isolate;
+mod middleware;
 mod modules;
 mod node;
 mod open_transactions;
 mod ops;
 mod permissions;
 mod platform;
+mod plugin;
 mod pull;
 mod socket;
 mod source;
@@ -35,3 +38,4 @@ pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
 pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};
+pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};

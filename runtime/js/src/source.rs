@@ -11,7 +11,6 @@ use kora_resource::{Context, Error, Id, Result};
 use kora_store::{Lifetime, Load, Loaded, Source, SourceChange, SourceFuture, SourceMethod, Table};
 use tokio::sync::oneshot;
 
-use crate::exports::ServedBy;
 use crate::generation::Generation;
 use crate::worker::Job;
 
@@ -44,12 +43,7 @@ impl DeclaredSources {
             let table = Arc::clone(tables.get(declared.table as usize)?);
             let generation = generation.clone();
             let methods = declared.methods.clone();
-            let source = Arc::new(ComponentSource {
-                generation,
-                number,
-                methods,
-                workers: ServedBy::every_worker(),
-            });
+            let source = Arc::new(ComponentSource { generation, number, methods });
             Some(BoundSource { table, source, lifetime: declared.lifetime })
         };
         declared.iter().enumerate().filter_map(bind).collect()
@@ -79,7 +73,6 @@ pub(crate) struct ComponentSource {
     generation: Weak<Generation>,
     number: usize,
     methods: Vec<String>,
-    workers: ServedBy,
 }
 
 impl ComponentSource {
@@ -92,7 +85,7 @@ impl ComponentSource {
         let gone = || Error::unavailable("the component is being replaced, try again");
         let submitted = self.generation.upgrade().ok_or_else(gone).and_then(|generation| {
             let job = Job::Source { source: self.number, call: call(answer) };
-            Ok((generation.submit(job, &self.workers)?, generation))
+            Ok((generation.submit(job, None)?, generation))
         });
         Box::pin(async move {
             let _at_work = submitted?;

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use kora_resource::middleware::Step;
 use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result, Value};
 use kora_store::{Loaded, Search, Store, Subscription, Table};
 use slab::Slab;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::exports::ExportTable;
 use crate::open_transactions::OpenTransactions;
@@ -43,6 +44,8 @@ pub(crate) struct WorkerState {
     /// 0 for the first worker of the generation; `server.workerIndex`.
     pub(crate) worker_index: usize,
     pub(crate) application: Arc<str>,
+    /// The number of the generation that the worker is of.
+    pub(crate) generation: u64,
 }
 
 /// A call that JavaScript has not answered yet.
@@ -89,6 +92,8 @@ pub(crate) enum Answer {
     Loaded(oneshot::Sender<Result<Loaded>>),
     /// Of a source that takes a change.
     Written(oneshot::Sender<Result<()>>),
+    /// A request in the component's middleware.
+    Steps(mpsc::Sender<Step>),
     /// The socket is `socket` of the worker's.
     Outgoing {
         answer: oneshot::Sender<Result<Consent>>,

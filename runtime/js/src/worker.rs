@@ -7,11 +7,12 @@
 //! what it awaits are jobs, its own event loop and the store's acknowledgements. An exception that
 //! nobody caught is logged and the worker goes on, as Node's would with a handler.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use kora_resource::middleware::{Listener, Origin, Request, Step};
 use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,8 @@ use crate::error::LoadError;
 use crate::exports::ExportTable;
 use crate::generation::Surroundings;
 use crate::isolate::Isolate;
+use crate::isolate::plugins::Change;
+use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
 use crate::source::{DeclaredSources, SourceCall};
 
@@ -28,9 +31,44 @@ const QUEUE: usize = 4_096;
 
 /// What a worker is asked to do.
 pub(crate) enum Job {
-    Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
-    Connect { export: usize, connect: Connect, opening: Opening },
-    Source { source: usize, call: SourceCall },
+    Call {
+        export: usize,
+        call: Call,
+        answer: oneshot::Sender<Result<Reply>>,
+    },
+    Connect {
+        export: usize,
+        connect: Connect,
+        opening: Opening,
+    },
+    /// A question to one of the component's caching sources.
+    Source {
+        source: usize,
+        call: SourceCall,
+    },
+    /// A request for the component's middleware.
+    Request {
+        listeners: Box<[usize]>,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    },
+    /// Files or options have changed: the answer is whether the component's plugins handled it.
+    Change {
+        change: Change,
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+impl Job {
+    /// What middleware made of the request behind the job.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        match self {
+            Job::Call { call, .. } => &call.context.origins,
+            Job::Connect { connect, .. } => &connect.context.origins,
+            Job::Request { request, .. } => &request.origins,
+            Job::Source { .. } | Job::Change { .. } => &[],
+        }
+    }
 }
 
 /// What a worker needs to start.
@@ -45,7 +83,18 @@ pub(crate) struct WorkerOptions {
     pub(crate) index: usize,
     /// Where the first worker tells of the component's sources.
     pub(crate) sources: DeclaredSources,
+    pub(crate) generation: u64,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) plugins: Arc<[Plugin]>,
+    pub(crate) settings: Arc<HostSettings>,
+    pub(crate) files: Option<Arc<dyn ComponentFiles>>,
     pub(crate) surroundings: Arc<Surroundings>,
+}
+
+/// What a worker tells once its component is loaded.
+pub(crate) struct Loaded {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) plugin_failures: Vec<PluginFailure>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.
@@ -59,7 +108,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the thread; resolves when the component's modules are loaded there and what they export
     /// is in the table.
-    pub(crate) async fn start(options: WorkerOptions) -> Result<Worker, LoadError> {
+    pub(crate) async fn start(options: WorkerOptions) -> Result<(Worker, Loaded), LoadError> {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
         let (application, index) = (options.application.clone(), options.index);
@@ -69,8 +118,8 @@ impl Worker {
             .name(format!("js-{}-{}", options.application, options.index))
             .spawn(move || run(options, receiver, ready))
             .map_err(|error| failed(error.to_string()))?;
-        loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
-        Ok(Worker { jobs, in_flight: Arc::default(), index, thread })
+        let loaded = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
+        Ok((Worker { jobs, in_flight: Arc::default(), index, thread }, loaded))
     }
 
     /// Its place among the workers of its generation.
@@ -117,7 +166,7 @@ impl Drop for InFlight {
 fn run(
     options: WorkerOptions,
     jobs: mpsc::Receiver<Job>,
-    ready: oneshot::Sender<Result<(), LoadError>>,
+    ready: oneshot::Sender<Result<Loaded, LoadError>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let application = options.application.to_string();
@@ -134,8 +183,13 @@ fn run(
         };
         match isolate.load().await {
             Ok(()) => {
-                if ready.send(Ok(())).is_ok() {
+                let loaded = Loaded {
+                    listeners: isolate.listeners(),
+                    plugin_failures: isolate.plugin_failures(),
+                };
+                if ready.send(Ok(loaded)).is_ok() {
                     isolate.serve(jobs).await;
+                    isolate.close_plugins();
                 }
             }
             // Nobody who waits means that the load was given up.

@@ -29,4 +29,6 @@ pub struct Context {
     pub authorize: bool,
     /// What the request asks of a caching table.
     pub cache: crate::CacheControl,
+    /// What middleware made of the request, by component (see [`crate::middleware`]).
+    pub origins: Vec<crate::middleware::Origin>,
 }

@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod event;
 mod id;
+pub mod middleware;
 pub mod query;
 mod record;
 mod resource;

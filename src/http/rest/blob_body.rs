@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::{HeaderMap, header};
 use kora_resource::value::Format;
-use kora_resource::{BlobSink, Context, Error, Resource, Result, Target, Value, Verb};
+use kora_resource::{BlobSink, Context, Resource, Result, Target, Value, Verb};
 
 use crate::http::negotiation::typed;
+use crate::http::request_body::RequestBody;
 
 /// Where the body goes if it is to be a blob: the body of a PUT, PATCH or POST in a format that is
 /// not a record's; for a property that is a blob, of anything but JSON.
@@ -47,13 +47,10 @@ pub(super) async fn receive(
     mut sink: Box<dyn BlobSink>,
     target: &Target,
     headers: &HeaderMap,
-    mut body: Incoming,
+    mut body: RequestBody,
 ) -> Result<Value> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Error::invalid(format!("The request's body did not arrive as a whole: {error}"))
-        })?;
-        if let Ok(data) = frame.into_data() {
+        if let Ok(data) = frame?.into_data() {
             sink.write(data).await?;
         }
     }
