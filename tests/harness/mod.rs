@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod client;
+pub mod origin;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

@@ -6,6 +6,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod applications;
+mod blobs;
+mod caching;
 mod class_reload;
 mod classes;
 mod components;
@@ -16,6 +19,7 @@ mod content;
 mod data_loader;
 mod durability;
 mod guides;
+mod history;
 mod logging;
 mod middleware;
 mod model;
@@ -33,5 +37,6 @@ mod rest;
 mod schema;
 mod statics;
 mod types;
+mod usage;
 mod users;
 mod vectors;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Documentation, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+    BlobSink, Call, Connect, Context, Documentation, Error, Outgoing, Reply, ReplyBody, Resource,
+    ResourceFuture, Result, Target, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -81,16 +82,22 @@ impl Resource for ClassResource {
             let job = Job::Call { export: self.export, call, answer };
             let in_flight = generation.submit(job, Some(&self.served_by))?;
             let mut reply = answered.await.map_err(|_| unanswered())??;
+            if let ReplyBody::Value(value) = &mut reply.body
+                && value.has_blobs()
+            {
+                let shown = generation.store().blobs().with_texts(std::mem::take(value)).await?;
+                reply.body = ReplyBody::Value(shown);
+            }
             // The worker is needed until the last item, not only until the answer begins.
             reply.body = match reply.body {
                 ReplyBody::Items(items) => ReplyBody::Items(Box::pin(items.inspect(move |_| {
                     let _ = &in_flight;
                 }))),
-                ReplyBody::Stream { content_type, chunks } => {
+                ReplyBody::Stream { content_type, size, chunks } => {
                     let chunks = chunks.inspect(move |_| {
                         let _ = &in_flight;
                     });
-                    ReplyBody::Stream { content_type, chunks: Box::pin(chunks) }
+                    ReplyBody::Stream { content_type, size, chunks: Box::pin(chunks) }
                 }
                 whole @ (ReplyBody::Absent
                 | ReplyBody::Value(_)
@@ -99,6 +106,19 @@ impl Resource for ClassResource {
             };
             Ok(reply)
         })
+    }
+
+    fn blob_sink(
+        self: Arc<Self>,
+        target: &Target,
+        context: &Arc<Context>,
+    ) -> Result<Option<Box<dyn BlobSink>>> {
+        match &self.table {
+            // Who may not write to the table may still be let in by the class: with a body of the
+            // usual limit, not with one that fills the disk.
+            Some(table) => Ok(table.clone().blob_sink(target, context).unwrap_or_default()),
+            None => Ok(None),
+        }
     }
 
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
