@@ -208,6 +208,26 @@ async fn wrong_permissions_are_told_with_file_and_line() {
 }
 
 #[tokio::test]
+async fn inner_modules_of_the_runtime_are_refused() {
+    for inner in ["ext:core/mod.js", "ext:deno_node/internal_binding/mod.ts"] {
+        let fixed = format!("import '{inner}';\nexport class Inner extends Resource {{}}\n");
+        let late = format!(
+            "export class Late extends Resource {{\n  static loadAsInstance = false;\n  async get() {{\n    \
+             try {{ return {{ is: Object.keys(await import('{inner}')) }}; }} catch (error) {{ return {{ is: error.message }}; }}\n  \
+             }}\n}}\n"
+        );
+        let message = format!("Cannot import {inner}: it is an inner module of the runtime");
+        let app = App::new(&[CONFIG, ("resources/late.js", &late)]);
+        let server = app.run();
+        check(&server, "/Late/", vec![("1", json!(message))]).await;
+        let app = App::new(&[CONFIG, ("resources/fixed.js", &fixed)]);
+        let server = app.run();
+        let answer = server.get("/Inner/").await.expect(500);
+        assert!(answer.body.contains(&message), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn load_env_comes_before_every_module() {
     let app = App::new(&[
         // Its place in the file does not matter.

@@ -6,6 +6,7 @@
 //! and packages ([`resolution`]), and takes from it what would reach past the component ([`ops`]). Everything
 //! is loaded when a component first uses it: one that imports nothing of Node's pays for nothing.
 
+mod linked;
 mod ops;
 mod resolution;
 mod scripts;
@@ -76,7 +77,7 @@ pub(crate) fn extensions(packages: &Rc<Packages>, node: NodeState) -> Vec<Extens
         deno_process::deno_process::init(None),
         deno_node_crypto::deno_node_crypto::init(),
         scripts::deferred(deno_node),
-        kora_node::init(node),
+        linked::known(kora_node::init(node)),
     ]
 }
 
