@@ -18,7 +18,7 @@ use deno_core::{
 use deno_error::{JsErrorBox, JsErrorClass};
 use futures_util::FutureExt;
 
-use crate::node::{Format, Packages};
+use crate::node::{self, Format, Packages};
 use crate::transpile::Transpiled;
 
 /// The URL of the live host module; what all of [`HARPER_SPECIFIERS`] resolve to.
@@ -129,6 +129,9 @@ impl ComponentModules {
         specifier: &ModuleSpecifier,
         referrer: Option<&ModuleLoadReferrer>,
     ) -> Result<Loaded, ModuleLoaderError> {
+        if let Some(code) = node::required(specifier.as_str()) {
+            return Ok(Loaded::Ready(module(ModuleType::JavaScript, code, specifier)));
+        }
         if let Some(inner) = specifier.as_str().strip_prefix(REFUSED) {
             return Err(JsErrorBox::type_error(format!(
                 "Cannot import {inner}: it is an inner module of the runtime"

@@ -20,6 +20,7 @@ use deno_io::{Stdio, StdioPipe};
 use deno_resolver::npm::{ByonmInNpmPackageChecker, ByonmNpmResolver};
 use sys_traits::impls::RealSys;
 
+pub(crate) use linked::required;
 pub(crate) use ops::NodeState;
 pub(crate) use resolution::{Format, Packages};
 

@@ -2,7 +2,9 @@
 // loader of deferred scripts (node/scripts.rs). Evaluated with the isolate; all but this file is loaded when
 // it is first used.
 import { core, internals } from "ext:core/mod.js";
-import { op_kora_environment, op_kora_node, op_kora_package_of, op_kora_script } from "ext:core/ops";
+import {
+  op_import_sync, op_kora_environment, op_kora_node, op_kora_package_of, op_kora_script,
+} from "ext:core/ops";
 import { addErrorListener, errors, removeErrorListener } from "ext:kora/web/globals.js";
 
 const host = op_kora_node();
@@ -202,6 +204,16 @@ function takeModule(Module) {
   };
 }
 
+/** What `require` gives of an ES module on QuickJS, and why not what deno_core's op gives: node/linked.rs. */
+function requireModule(url, code) {
+  if (code !== undefined) {
+    throw new errors.NotSupported("module hooks can't give require() the source of an ES module on this engine");
+  }
+  const { namespace } = op_import_sync(`kora:require/${url}`);
+  const isPlain = !Object.hasOwn(namespace, "default") || Object.hasOwn(namespace, "__esModule");
+  return isPlain ? namespace : op_import_sync(`kora:require/wrapped/${url}`);
+}
+
 // Node's half of Deno's bootstrap runs when the first of its modules is loaded, with these arguments.
 internals.__nodeBootstrapArgs = {
   argv0: "kora",
@@ -215,6 +227,7 @@ internals.__nodeBootstrapArgs = {
 internals.kora = {
   deno,
   load,
+  requireModule,
   takeModule,
   takeProcess,
   addErrorListener,

@@ -47,6 +47,20 @@ const PATCHES: [(&str, &str, &str); 7] = [
     ),
 ];
 
+/// Changes that only QuickJS needs.
+const QUICKJS_PATCHES: [(&str, &str, &str); 1] = [(
+    "node:module",
+    "namespace = sourceFromHook && code !== undefined\n      ? op_import_sync_with_source(specifier, code)\n      : \
+     op_import_sync(specifier);",
+    "namespace = internals.kora.requireModule(specifier, sourceFromHook ? code : undefined);\n\n",
+)];
+
+/// The changes of this build.
+fn patches() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    let engine: &[_] = if cfg!(feature = "quickjs") { &QUICKJS_PATCHES } else { &[] };
+    PATCHES.iter().chain(engine)
+}
+
 /// The operating system as Deno names it, in quotes.
 const SYSTEM: &str = if cfg!(target_os = "macos") { "\"darwin\"" } else { "\"linux\"" };
 
@@ -132,7 +146,7 @@ fn ready(
 /// `source` with its patches and without types.
 fn javascript<'a>(specifier: &str, source: &'a str) -> Result<Cow<'a, str>, JsErrorBox> {
     let mut source = Cow::Borrowed(source);
-    for (_, from, to) in PATCHES.iter().filter(|(script, ..)| *script == specifier) {
+    for (_, from, to) in patches().filter(|(script, ..)| *script == specifier) {
         source = Cow::Owned(source.replace(from, to));
     }
     if !specifier.ends_with(".ts") && !specifier.starts_with("node:") {
@@ -175,9 +189,9 @@ mod tests {
                 extension.lazy_loaded_js_files.iter().chain(extension.lazy_loaded_esm_files.iter())
             })
             .collect();
-        for (script, from, _) in PATCHES {
-            let source = all.iter().find(|file| file.specifier == script).unwrap();
-            assert!(source.load().unwrap().as_str().contains(from), "{script} has no {from}");
+        for (script, from, _) in PATCHES.iter().chain(&QUICKJS_PATCHES) {
+            let source = all.iter().find(|file| file.specifier == *script).unwrap();
+            assert!(source.load().unwrap().as_str().contains(*from), "{script} has no {from}");
         }
     }
 }
