@@ -52,7 +52,10 @@ const PACKAGES: &[(&str, &str)] = &[
         "import self, { meta } from './esm.js';\nimport { sep } from 'node:path';\nexport * from './esm.js';\n\
          export default [self, meta, sep];\n",
     ),
-    ("node_modules/esm/named.mjs", "import esm from './esm.js';\nexport const named = `named ${esm}`;\n"),
+    (
+        "node_modules/esm/named.mjs",
+        "import esm from './esm.js';\nexport const named = `named ${esm}`;\n",
+    ),
     ("node_modules/esm/waiting.mjs", "import './later.mjs';\nexport default 1;\n"),
     ("node_modules/esm/later.mjs", "await 1;\n"),
     (
