@@ -207,6 +207,35 @@ async fn wrong_permissions_are_told_with_file_and_line() {
     );
 }
 
+/// What first uses a module of the runtime goes on in its own context, also while others wait.
+#[tokio::test]
+async fn first_uses_keep_the_async_context() {
+    let module = "import { AsyncLocalStorage } from 'node:async_hooks';
+import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);
+const storage = new AsyncLocalStorage();
+const uses = [
+  () => setTimeout(() => {}, 1), () => process.stdout.write('x'), () => Buffer.from('x'), () => require('node:tls'),
+  () => require('./needs.cjs'), () => require('./needs.mjs'), () => import('./late.js'), () => new ReadableStream(),
+  () => fetch('http://127.0.0.1:1/').catch(() => {}),
+];
+const used = (use, n) => storage.run(n, async () => { await 1; await use(); return storage.getStore() === n; });
+export class First extends Resource {
+  static loadAsInstance = false;
+  async get() { return { is: await Promise.all([...uses, ...uses].map(used)) }; }
+}
+";
+    let app = App::new(&[
+        ("config.yaml", "rest: true\njsResource: { files: 'resources/first.js' }\n"),
+        ("resources/first.js", module),
+        ("resources/needs.cjs", "exports.http = require('node:http2');\n"),
+        ("resources/needs.mjs", "import 'node:readline';\nexport default 1;\n"),
+        ("resources/late.js", "import 'node:dns';\n"),
+    ]);
+    let server = app.run();
+    check(&server, "/First/", vec![("1", json!(vec![true; 18]))]).await;
+}
+
 #[tokio::test]
 async fn inner_modules_of_the_runtime_are_refused() {
     for inner in ["ext:core/mod.js", "ext:deno_node/internal_binding/mod.ts"] {

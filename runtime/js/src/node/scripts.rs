@@ -115,7 +115,9 @@ pub(crate) fn module(
     }
     let prepared = ready(name, || {
         let mut source = javascript(name, code.as_str())?.into_owned();
-        if source.contains("Deno.") {
+        // The loader that keeps the async context; scripts find it in their `core`.
+        source = source.replace("core.createLazyLoader", "kora_.kora.lazyLoader");
+        if source.contains("Deno.") || source.contains("kora_.") {
             // On the first line, so that all lines keep their numbers.
             source.insert_str(
                 0,
