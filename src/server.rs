@@ -17,6 +17,7 @@ use crate::components::watch::{Watch, watch};
 use crate::components::{Components, LoadFailure, Settings};
 use crate::config::{Config, LocalClients, Reloading};
 use crate::http::authentication::Authentication;
+use crate::http::cors::Cors;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
@@ -69,11 +70,18 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     users.ensure_administrator(config.administrator.clone()).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
+    let components_root = match &config.components_root {
+        Some(folder) => Some(existing_folder(folder)?),
+        None => None,
+    };
     let settings = Settings {
         directory,
+        components_root,
         data,
         workers: config.workers,
         grace: config.grace,
+        log_level: config.log_level.clone().or_else(|| config.root.log_level()),
+        root: Arc::new(config.root.clone()),
         users: users.clone(),
     };
     let (components, failures) = Components::load(settings, store.clone())
@@ -87,14 +95,14 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
-    let authentication = Authentication::new(users, local_clients(&config, address));
-    let router = Router::new(
-        components.clone(),
-        config.body_limit,
-        config.compress_from,
-        drain.drain(),
-        authentication,
-    );
+    let router = Router {
+        components: components.clone(),
+        body_limit: config.body_limit,
+        cors: config.cors.clone().map(Cors::new),
+        compress_from: config.compress_from,
+        drain: drain.drain(),
+        authentication: Authentication::new(users, local_clients(&config, address)),
+    };
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
 }

@@ -14,6 +14,7 @@ mod context;
 mod error;
 mod event;
 mod id;
+pub mod middleware;
 pub mod query;
 mod record;
 mod resource;
@@ -31,7 +32,8 @@ pub use id::Id;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource,
+    ResourceFuture,
 };
 pub use row_errors::RowErrors;
 pub use target::{Params, Target};
