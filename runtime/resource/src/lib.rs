@@ -14,6 +14,8 @@ mod context;
 mod error;
 mod event;
 mod id;
+mod pattern;
+mod position;
 pub mod query;
 mod record;
 mod resource;
@@ -26,10 +28,13 @@ pub use context::{Context, RequestInfo, User};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
+pub use pattern::{Depth, Level, Pattern};
+pub use position::Position;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    Connect, Incoming, IncomingStream, Message, Opens, Outgoing, Protocol, Resource, ResourceFuture,
+    StreamOptions,
 };
 pub use target::Target;
 pub use value::{Map, Value};
