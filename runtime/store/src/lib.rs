@@ -17,10 +17,13 @@ mod database;
 mod environment;
 mod error;
 mod expiration;
+mod history;
 mod keys;
 mod layout;
+mod log;
 mod merge;
 mod options;
+mod retention;
 mod schema_change;
 mod search;
 mod store;
@@ -31,11 +34,12 @@ mod write_set;
 mod writer;
 
 pub use error::StoreError;
+pub use history::{HistoryRange, HistoryReader};
 pub use kora_hub::QueueLimit;
-pub use options::{ByteSize, Durability, StoreOptions};
+pub use options::{ByteSize, Durability, Retention, StoreOptions};
 pub use search::Search;
 pub use store::Store;
-pub use subscription::{Subscribe, Subscription};
+pub use subscription::{Gap, Replay, Subscribe, Subscription};
 pub use table::Table;
 pub use transaction::{Committed, Transaction};
 

@@ -19,6 +19,21 @@ pub enum Durability {
     Interval(Duration),
 }
 
+/// How much of the change log is kept. What is past either bound goes, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub age: Duration,
+    /// Of each database.
+    pub size: ByteSize,
+}
+
+impl Default for Retention {
+    /// Three days, as Harper's `auditRetention`, and 4 GiB.
+    fn default() -> Retention {
+        Retention { age: Duration::from_secs(3 * 24 * 60 * 60), size: ByteSize(4 << 30) }
+    }
+}
+
 /// Options of [`crate::Store::open`].
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -30,6 +45,7 @@ pub struct StoreOptions {
     pub queue_limit: QueueLimit,
     /// How many threads may read one database at the same time.
     pub max_readers: u32,
+    pub retention: Retention,
 }
 
 impl Default for StoreOptions {
@@ -39,6 +55,7 @@ impl Default for StoreOptions {
             initial_map: ByteSize(16 << 30),
             queue_limit: QueueLimit::default(),
             max_readers: 2048,
+            retention: Retention::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::database::Database;
 use crate::expiration::Sweeper;
+use crate::retention::Compactor;
 use crate::schema_change;
 use crate::{StoreError, StoreOptions, Table, Transaction};
 
@@ -29,6 +30,7 @@ pub struct Store {
     state: RwLock<State>,
     closing: Arc<AtomicBool>,
     sweeper: Sweeper,
+    compactor: Compactor,
     /// Holds the directory's lock; last, so that it is given up after everything else.
     _lock: File,
 }
@@ -61,6 +63,7 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
         let sweeper = Sweeper::start().map_err(unusable)?;
+        let compactor = Compactor::start(options.retention).map_err(unusable)?;
         Ok(Arc::new(Store {
             directory: directory.to_owned(),
             options,
@@ -69,6 +72,7 @@ impl Store {
             state: RwLock::default(),
             closing: Arc::default(),
             sweeper,
+            compactor,
             _lock: lock,
         }))
     }
@@ -123,6 +127,7 @@ impl Store {
         self.closing.store(true, Ordering::Release);
         let _no_schema_change = self.changing.lock();
         self.sweeper.stop();
+        self.compactor.stop();
         for database in self.state.read().databases.values() {
             database.close();
         }
@@ -135,6 +140,7 @@ impl Store {
         let path = self.directory.join(name);
         let database = Database::open(name, &path, &self.options, &self.hub)?;
         schema_change::clear_garbage(&database, &self.closing);
+        self.compactor.watch(&database);
         self.state.write().databases.insert(name.to_owned(), Arc::clone(&database));
         Ok(database)
     }

@@ -8,6 +8,7 @@
 //! hub's bounded queue. A reader that is too slow gets an error in words as its last item.
 
 mod history;
+mod replay;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use kora_resource::{Error, Event, EventKind, Frame, Id, Result, Seq, Version};
 use crate::Table;
 use crate::keys::{Key, encode_id};
 use history::History;
+pub use replay::{Gap, Replay};
 use snapshot::{Coverage, Snapshot};
 
 /// The most history that `previous_count` gives (`spec/harper-realtime.md` section 3).
@@ -71,10 +73,9 @@ impl Subscription {
             return Err(Error::invalid("previousCount can not be combined with startTime"));
         }
         let covered = Covered::new(&options)?;
-        let limit = table.owner().queue_limit();
-        let subscriber = table.owner().hub().subscribe(table.key(), covered.scope(), limit);
-        let floor = table.owner().head()?;
-        let phase = match (options.start_time, options.previous_count) {
+        let mut subscription = Subscription::register(table, &covered)?;
+        let floor = subscription.floor;
+        subscription.phase = match (options.start_time, options.previous_count) {
             (Some(time), None) => {
                 Phase::History(History::since(table, covered, Version(time), floor)?)
             }
@@ -86,18 +87,25 @@ impl Subscription {
             (None, None) if options.omit_current => Phase::Live(Coverage::default()),
             (None, None) => Phase::Snapshot(Snapshot::new(covered)),
         };
-        let mut subscription = Subscription {
+        // A small table is shown as it is now, not as it is when the reader gets to it.
+        subscription.read_batch()?;
+        Ok(subscription)
+    }
+
+    /// Registered with the hub; every change after its `floor` reaches it.
+    fn register(table: &Arc<Table>, covered: &Covered) -> Result<Subscription> {
+        let limit = table.owner().queue_limit();
+        let subscriber = table.owner().hub().subscribe(table.key(), covered.scope(), limit);
+        let floor = table.owner().head()?;
+        Ok(Subscription {
             table: Arc::clone(table),
             subscriber,
-            phase,
+            phase: Phase::Ended,
             ready: VecDeque::new(),
             held: VecDeque::new(),
             held_bytes: 0,
             floor,
-        };
-        // A small table is shown as it is now, not as it is when the reader gets to it.
-        subscription.read_batch()?;
-        Ok(subscription)
+        })
     }
 
     /// How many bytes of events wait for the reader.
