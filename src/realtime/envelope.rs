@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use kora_resource::value::json;
-use kora_resource::{Event, EventValue, Frame, Value, Version, Wire};
+use kora_resource::{Epoch, Event, EventValue, Frame, Position, Value, Version, Wire};
 
 use super::frame_writer::{Opcode, encode_frame};
 
@@ -14,11 +14,49 @@ pub(super) fn web_socket(frame: &Frame) -> Bytes {
     frame.encoded(Wire::WebSocketJson, |_| encode_frame(Opcode::Text, &json_text(frame)))
 }
 
-/// The event as an SSE block.
-pub(super) fn sse(frame: &Frame) -> Bytes {
+/// The same with its position in the envelope. All positions of a table's events are of one epoch,
+/// so that this form can be shared as the others are.
+pub(super) fn web_socket_positioned(frame: &Frame, epoch: Option<Epoch>) -> Bytes {
+    let Some(position) = position(frame, epoch) else { return web_socket(frame) };
+    frame.encoded(Wire::WebSocketPositioned, |_| {
+        let text = json_text(frame);
+        let open = text.strip_suffix(b"}").unwrap_or(&text);
+        let position = format!(",\"position\":\"{position}\"}}");
+        encode_frame(Opcode::Text, &[open, position.as_bytes()].concat())
+    })
+}
+
+/// The event as an SSE block, with its position as the `id` that browsers give back.
+pub(super) fn sse(frame: &Frame, epoch: Option<Epoch>) -> Bytes {
+    // JSON text has no line breaks, so one `data` line holds it.
+    let Some(position) = position(frame, epoch) else {
+        return [b"data: ".as_slice(), &json_text(frame), b"\n\n"].concat().into();
+    };
     frame.encoded(Wire::SseJson, |_| {
-        // JSON text has no line breaks, so one `data` line holds it.
-        [b"data: ".as_slice(), &json_text(frame), b"\n\n"].concat().into()
+        let id = format!("\nid: {position}\n\n");
+        [b"data: ".as_slice(), &json_text(frame), id.as_bytes()].concat().into()
+    })
+}
+
+/// What a client is told where changes are missing: an envelope without a record.
+pub(super) const GAP: &str = r#"{"id":null,"value":null,"type":"gap"}"#;
+
+/// A position that comes without an event, as a WebSocket's text.
+pub(super) fn position_text(position: Position) -> String {
+    format!(r#"{{"id":null,"value":null,"type":"position","position":"{position}"}}"#)
+}
+
+/// Where an event stands, if it stands in a log.
+pub(super) fn position(frame: &Frame, epoch: Option<Epoch>) -> Option<Position> {
+    Some(Position { epoch: epoch?, seq: frame.event.seq? })
+}
+
+/// The JSON text of what the event carries alone: an MQTT payload.
+pub(super) fn json_value(frame: &Frame) -> Bytes {
+    frame.encoded(Wire::JsonValue, |event| {
+        let mut out = Vec::with_capacity(frame_size(event));
+        write_content(event, &mut out);
+        out.into()
     })
 }
 
@@ -33,22 +71,26 @@ fn write(event: &Event) -> Vec<u8> {
     out.extend_from_slice(b",\"localTime\":");
     write_time(event.local_time, &mut out);
     out.extend_from_slice(b",\"value\":");
-    match &event.value {
-        EventValue::Absent => out.extend_from_slice(b"null"),
-        EventValue::Message(value) => json::write(value, &mut out),
-        EventValue::Record(record) => {
-            if let Err(error) = record.write_json(&mut out) {
-                tracing::error!("an event of {}: {error}", event.id);
-                out.extend_from_slice(b"null");
-            }
-        }
-    }
+    write_content(event, &mut out);
     out.extend_from_slice(b",\"version\":");
     write_time(event.version, &mut out);
     out.extend_from_slice(b",\"type\":\"");
     out.extend_from_slice(event.kind.name().as_bytes());
     out.extend_from_slice(b"\"}");
     out
+}
+
+fn write_content(event: &Event, out: &mut Vec<u8>) {
+    match &event.value {
+        EventValue::Absent => out.extend_from_slice(b"null"),
+        EventValue::Message(value) => json::write(value, out),
+        EventValue::Record(record) => {
+            if let Err(error) = record.write_json(out) {
+                tracing::error!("an event of {}: {error}", event.id);
+                out.extend_from_slice(b"null");
+            }
+        }
+    }
 }
 
 fn write_time(time: Version, out: &mut Vec<u8>) {
@@ -87,7 +129,7 @@ mod tests {
         let put = frame(EventValue::Record(record), EventKind::Put);
         let text = r#"{"id":"5","localTime":1761843000000,"value":{"name":"Rex"},"version":1761843000000.5,"type":"put"}"#;
         assert_eq!(json_text(&put), text);
-        assert_eq!(sse(&put), format!("data: {text}\n\n"));
+        assert_eq!(sse(&put, None), format!("data: {text}\n\n"));
         assert_eq!(web_socket(&put)[..2], [0x81, text.len() as u8]);
         let delete = frame(EventValue::Absent, EventKind::Delete);
         assert!(

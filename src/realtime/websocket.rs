@@ -9,6 +9,7 @@ mod reading;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,10 +22,14 @@ use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use kora_resource::value::json;
-use kora_resource::{Connect, Context, Error, ErrorKind, Message, Outgoing, Result, Target};
+use kora_resource::{
+    Connect, Context, Epoch, Error, ErrorKind, Message, Opens, Outgoing, Result, Target,
+};
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::asked::{self, Positions};
 use super::drain::{Drain, OpenSocket};
 use super::envelope;
 use super::frame_writer::{FrameWriter, Opcode, encode_close};
@@ -37,6 +42,10 @@ use reading::Decoding;
 
 /// How long the closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How often a client is asked whether it is still there. One that has said nothing at all since the
+/// last time is gone.
+const PING: Duration = Duration::from_secs(30);
 
 /// Pongs that wait to be written; a client that sends more pings than it reads pongs loses some.
 const PONGS: usize = 8;
@@ -101,7 +110,11 @@ enum Opening {
 }
 
 impl Opening {
-    async fn connect(self, headers: &HeaderMap, inbox: Inbox) -> Result<Outgoing> {
+    async fn connect(
+        self,
+        headers: &HeaderMap,
+        inbox: Inbox,
+    ) -> Result<(Outgoing, Positions)> {
         let (registration, remainder, context) = match self {
             Opening::To { registration, remainder, context } => (registration, remainder, context),
             Opening::ToNobody { path } => {
@@ -110,10 +123,13 @@ impl Opening {
             }
         };
         let resource = registration.resource.clone();
-        let target = Target::parse(&remainder, resource.schema().as_deref())?;
+        let asked = asked::read(&remainder)?;
+        let target = Target::parse(&asked.remainder, resource.schema().as_deref())?;
         negotiation::choose(headers, target.extension.as_deref())?;
         let incoming: kora_resource::Incoming = Box::pin(inbox);
-        resource.connect(Connect { target, context, incoming: Some(incoming) }).await
+        let (incoming, options) = (Some(incoming), asked.options);
+        let connect = Connect { target, context, incoming, opens: Opens::Connect, options };
+        Ok((resource.connect(connect).await?, asked.positions))
     }
 
     /// The extension of the URL, which decides how the client's messages are read.
@@ -138,17 +154,20 @@ async fn run(
     let decoding = Decoding::choose(opening.extension().as_deref(), &headers);
     let (sender, inbox) = inbox::new();
     let (pongs, pings) = mpsc::channel(PONGS);
-    let mut reading = pin!(reading::run(read, sender, decoding, pongs));
+    let heard = AtomicBool::new(true);
+    let mut reading = pin!(reading::run(read, sender, decoding, pongs, &heard));
     let end = {
         let serving = pin!(async {
-            let mut outgoing = tokio::select! {
+            let (mut outgoing, positions) = tokio::select! {
                 connected = opening.connect(&headers, inbox) => match connected {
-                    Ok(outgoing) => outgoing,
+                    Ok(connected) => connected,
                     Err(error) => return End::Failed(error),
                 },
                 () = drain.begun() => return End::Draining,
             };
-            serve(&mut outgoing, &mut writer, pings, &mut drain).await
+            let envelopes = Envelopes { positions, epoch: None };
+            let is_silent = Silence::new(&heard);
+            serve(&mut outgoing, &mut writer, envelopes, pings, is_silent, &mut drain).await
         });
         match select(reading.as_mut(), serving).await {
             Either::Left((end, _)) => End::from(end),
@@ -171,11 +190,34 @@ async fn run(
     let _ = tokio::time::timeout(CLOSING, writer.shutdown()).await;
 }
 
+/// Whether the client has said anything since it was last asked.
+struct Silence<'a> {
+    heard: &'a AtomicBool,
+    ask: Interval,
+}
+
+impl<'a> Silence<'a> {
+    fn new(heard: &'a AtomicBool) -> Silence<'a> {
+        let mut ask = interval_at(Instant::now() + PING, PING);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Silence { heard, ask }
+    }
+
+    /// Resolves when it is time to ask again: `false` if the last question was not answered, and
+    /// nothing else was heard either.
+    async fn may_go_on(&mut self) -> bool {
+        self.ask.tick().await;
+        self.heard.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// Writes what the resource sends until it ends. What is ready goes out together.
 async fn serve<W: AsyncWrite + Unpin>(
     outgoing: &mut Outgoing,
     writer: &mut FrameWriter<W>,
+    mut envelopes: Envelopes,
     mut pings: mpsc::Receiver<Bytes>,
+    mut silence: Silence<'_>,
     drain: &mut Drain,
 ) -> End {
     loop {
@@ -183,8 +225,12 @@ async fn serve<W: AsyncWrite + Unpin>(
             biased;
             () = drain.begun() => return End::Draining,
             Some(ping) = pings.recv() => writer.push_message(Opcode::Pong, ping),
+            answered = silence.may_go_on() => match answered {
+                true => writer.push_message(Opcode::Ping, Bytes::new()),
+                false => return End::Gone,
+            },
             message = outgoing.next() => match message {
-                Some(Ok(message)) => push(writer, message),
+                Some(Ok(message)) => envelopes.push(writer, message),
                 Some(Err(error)) => return End::Failed(error),
                 None => return End::Finished,
             },
@@ -192,7 +238,7 @@ async fn serve<W: AsyncWrite + Unpin>(
         let mut end = None;
         while more {
             match outgoing.next().now_or_never() {
-                Some(Some(Ok(message))) => more = push(writer, message),
+                Some(Some(Ok(message))) => more = envelopes.push(writer, message),
                 Some(Some(Err(error))) => {
                     end = Some(End::Failed(error));
                     break;
@@ -214,19 +260,46 @@ async fn serve<W: AsyncWrite + Unpin>(
     }
 }
 
-/// Queues one message; true while more should be gathered.
-fn push<W: AsyncWrite + Unpin>(writer: &mut FrameWriter<W>, message: Message) -> bool {
-    match message {
-        Message::Event(frame) => writer.push(envelope::web_socket(&frame)),
-        Message::Value(value) => {
-            let mut text = Vec::with_capacity(128);
-            json::write(&value, &mut text);
-            writer.push_message(Opcode::Text, text.into())
-        }
-        Message::Raw { content_type, data } => {
-            let is_text = content_type.starts_with("text/") || content_type == "application/json";
-            let is_text = is_text && std::str::from_utf8(&data).is_ok();
-            writer.push_message(if is_text { Opcode::Text } else { Opcode::Binary }, data)
+/// How one client's messages are written.
+struct Envelopes {
+    positions: Positions,
+    /// The epoch of the positions, once it is told.
+    epoch: Option<Epoch>,
+}
+
+impl Envelopes {
+    /// Queues one message; true while more should be gathered.
+    fn push<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut FrameWriter<W>,
+        message: Message,
+    ) -> bool {
+        match (message, self.positions) {
+            (Message::Event(frame), Positions::Omitted) => {
+                writer.push(envelope::web_socket(&frame))
+            }
+            (Message::Event(frame), Positions::Sent) => {
+                writer.push(envelope::web_socket_positioned(&frame, self.epoch))
+            }
+            (Message::Position(_), Positions::Omitted) => true,
+            (Message::Position(position), Positions::Sent) => {
+                self.epoch = Some(position.epoch);
+                writer.push_message(Opcode::Text, envelope::position_text(position).into())
+            }
+            (Message::Gap, _) => {
+                writer.push_message(Opcode::Text, Bytes::from_static(envelope::GAP.as_bytes()))
+            }
+            (Message::Value(value), _) => {
+                let mut text = Vec::with_capacity(128);
+                json::write(&value, &mut text);
+                writer.push_message(Opcode::Text, text.into())
+            }
+            (Message::Raw { content_type, data }, _) => {
+                let is_text =
+                    content_type.starts_with("text/") || content_type == "application/json";
+                let is_text = is_text && std::str::from_utf8(&data).is_ok();
+                writer.push_message(if is_text { Opcode::Text } else { Opcode::Binary }, data)
+            }
         }
     }
 }

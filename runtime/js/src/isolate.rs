@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, Value, Verb};
+use kora_resource::{Call, Opens, StreamOptions, Target, Value, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
@@ -20,7 +20,7 @@ use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::ops::host::OpenItems;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
-use crate::{extension, values, web};
+use crate::{extension, stream_options, values, web};
 
 /// The isolate with the functions by which Rust enters it.
 pub(crate) struct Isolate {
@@ -219,13 +219,15 @@ impl Isolate {
                 let authorize = connect.context.authorize;
                 let user = user_kind(&connect.context);
                 let target = connect.target.clone();
+                let (opens, options) = (connect.opens, connect.options.clone());
                 let (number, incoming) = self
                     .js
                     .op_state()
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(connect, opening);
-                self.enter(number, export, &target, user, authorize, Entered::Connect(incoming));
+                let entered = Entered::Connect { incoming, opens, options };
+                self.enter(number, export, &target, user, authorize, entered);
             }
         }
     }
@@ -246,7 +248,7 @@ impl Isolate {
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
             Entered::Call(..) => entry.call.clone(),
-            Entered::Connect(_) => entry.connect.clone(),
+            Entered::Connect { .. } => entry.connect.clone(),
         };
         deno_core::scope!(scope, self.js);
         v8::tc_scope!(let scope, scope);
@@ -271,9 +273,18 @@ impl Isolate {
                     None => undefined,
                 });
             }
-            Entered::Connect(incoming) => {
+            Entered::Connect { incoming, opens, options } => {
                 let incoming = incoming.map_or(-1, |incoming| incoming as i32);
                 arguments.push(v8::Integer::new(scope, incoming).into());
+                let method = match opens {
+                    Opens::Connect => "connect",
+                    Opens::Subscribe => "subscribe",
+                };
+                arguments.push(values::string(scope, method).into());
+                arguments.push(match stream_options::to_value(&options) {
+                    Some(options) => values::to_v8(scope, &options),
+                    None => undefined,
+                });
             }
         }
         function.call(scope, undefined, &arguments);
@@ -288,7 +299,7 @@ impl Isolate {
 /// With what the isolate is entered.
 enum Entered {
     Call(Verb, Option<Value>),
-    Connect(Option<usize>),
+    Connect { incoming: Option<usize>, opens: Opens, options: StreamOptions },
 }
 
 /// Who calls, as one number for JavaScript.

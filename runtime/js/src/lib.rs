@@ -21,6 +21,7 @@ mod platform;
 mod pull;
 mod socket;
 mod state;
+mod stream_options;
 mod transpile;
 mod values;
 mod web;

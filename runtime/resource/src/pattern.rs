@@ -1,5 +1,7 @@
 //! Wildcards over record ids: the part of an MQTT topic filter that follows the resource's path.
 
+use std::fmt;
+
 use crate::{Error, Id, Result};
 
 /// One level of a [`Pattern`].
@@ -87,6 +89,26 @@ impl Pattern {
     }
 }
 
+/// As [`Pattern::parse`] reads it.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, level) in self.levels.iter().enumerate() {
+            if index > 0 {
+                f.write_str("/")?;
+            }
+            match level {
+                Level::Text(text) => f.write_str(text)?,
+                Level::Any => f.write_str("+")?,
+            }
+        }
+        match self.depth {
+            Depth::Exact => Ok(()),
+            Depth::Below if self.levels.is_empty() => f.write_str("#"),
+            Depth::Below => f.write_str("/#"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +123,9 @@ mod tests {
             ("a/b/#", &["a/b/c", "a/b/"], &["a/b", "a/bc"]),
             ("a/+/+", &["a/b/c"], &["a/b"]),
         ] {
+            let text = pattern;
             let pattern = Pattern::parse(pattern).expect(pattern);
+            assert_eq!(pattern.to_string(), text);
             for id in matching {
                 assert!(pattern.matches(&Id::from(*id)), "{pattern:?} {id}");
             }

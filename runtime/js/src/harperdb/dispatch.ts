@@ -70,7 +70,7 @@ function perform(
   return resource[name](target, host ? body : Promise.resolve(body), context);
 }
 
-/** Opens a stream to one client. `incomingNumber` -1 where the client can't send (SSE). */
+/** Opens a stream to one client. `incomingNumber` -1 where the client can't send (SSE, MQTT). */
 export function connect(
   number: number,
   exported: number,
@@ -82,6 +82,8 @@ export function connect(
   user: number,
   authorize: boolean,
   incomingNumber: number,
+  method: "connect" | "subscribe",
+  options: Record<string, unknown> | undefined,
 ): void {
   const context = new Context(number);
   context.user = userOf(user);
@@ -92,16 +94,20 @@ export function connect(
   const client = new Client(number, exported, incomingNumber, context);
   const open = async () => {
     const resource = exportedResource(exported);
-    if (typeof resource.connect !== "function") throw missingMethod(resource.name, "connect");
+    if (typeof resource[method] !== "function") throw missingMethod(resource.name, method);
     const target = hostTarget(url, id, isCollection, search, property);
+    if (options) Object.assign(target, options);
     if (authorize) target.checkPermission = context.user?.role.permission ?? {};
     const stream = await transactional<any>(
       context,
-      () => resource.connect(target, client.incoming, context),
+      () =>
+        method === "connect"
+          ? resource.connect(target, client.incoming, context)
+          : resource.subscribe(target, context),
     );
-    if (client.incoming && !isStream(stream)) {
+    if ((client.incoming || method === "subscribe") && !isStream(stream)) {
       throw new TypeError(
-        `connect of ${resource.name} must return an async iterable, but it returned ${typeof stream}`,
+        `${method} of ${resource.name} must return an async iterable, but it returned ${typeof stream}`,
       );
     }
     return stream;

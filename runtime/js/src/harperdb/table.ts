@@ -310,6 +310,11 @@ export function makeTable(number: number, info: TableInfo): any {
         omitCurrent: target.omitCurrent,
         previousCount: target.previousCount,
         startTime: target.startTime,
+        onlyChildren: target.onlyChildren,
+        resume: target.resume,
+        pattern: target.pattern,
+        conditions: target.conditions,
+        operator: target.operator,
       };
       const subscription = new Subscription(op_kora_subscribe(number, id ?? null, options));
       (context ?? ambientContext())?.onClose?.push(() => subscription.close());

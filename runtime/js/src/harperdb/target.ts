@@ -20,6 +20,15 @@ export class RequestTarget extends URLSearchParams {
   operator: unknown;
   sort: unknown;
   select: unknown;
+  /** What a subscription begins with and passes on (harper-realtime.md section 3). */
+  omitCurrent: boolean | undefined;
+  previousCount: number | undefined;
+  startTime: number | undefined;
+  onlyChildren: boolean | undefined;
+  /** The position of the change log that a client goes on from; opaque. */
+  resume: string | undefined;
+  /** The levels of an MQTT topic filter below the resource: `+/x`. */
+  pattern: string | undefined;
   limit: number | undefined;
   offset: number | undefined;
 

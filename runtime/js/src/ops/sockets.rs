@@ -8,13 +8,13 @@ use std::task::Poll;
 
 use deno_core::{OpState, ToV8, op2, v8};
 use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
-use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
 use crate::error::OpError;
 use crate::pull::Pull;
 use crate::socket::Socket;
 use crate::state::{Answer, WorkerState};
+use crate::stream_options;
 use crate::values::{JsValue, from_v8, id_to_v8, key, string, to_v8};
 
 /// Events that one crossing may bring.
@@ -32,18 +32,7 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
 ) -> Result<u32, OpError> {
     let id = crate::values::id_from_v8(scope, id)?;
     let options = from_v8(scope, options)?.unwrap_or_default();
-    let flag = |name: &str| matches!(options.get(name), Some(Value::Bool(true)));
-    let number = |name: &str| options.get(name).and_then(Value::as_f64);
-    let subscribe = Subscribe {
-        is_collection: flag("isCollection") || id.is_none(),
-        id,
-        omit_current: flag("omitCurrent"),
-        previous_count: number("previousCount").map(|count| count.max(0.0) as usize),
-        start_time: match options.get("startTime") {
-            Some(Value::Date(ms)) => Some(*ms),
-            _ => number("startTime"),
-        },
-    };
+    let subscribe = stream_options::subscribe(id, &options)?;
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
     let subscription = worker.table(table)?.subscribe(subscribe)?;
@@ -107,7 +96,7 @@ pub(crate) async fn op_kora_events(
         let mut frames = Vec::new();
         while frames.len() < EVENTS {
             match open.poll(cx) {
-                Poll::Ready(Some(Ok(frame))) => frames.push(frame),
+                Poll::Ready(Some(Ok(message))) => frames.extend(event(message)),
                 Poll::Ready(Some(Err(error))) if frames.is_empty() => {
                     return Poll::Ready(Err(error));
                 }
@@ -124,6 +113,18 @@ pub(crate) async fn op_kora_events(
         Poll::Ready(Ok(frames))
     });
     Ok(Events(frames.await?))
+}
+
+/// What of a subscription's stream concerns code. Positions are the clients' affair.
+fn event(message: Message) -> Option<Arc<Frame>> {
+    match message {
+        Message::Event(frame) => Some(frame),
+        Message::Gap => {
+            tracing::warn!("a subscription of a component has missed changes: history was removed");
+            None
+        }
+        Message::Position(_) | Message::Value(_) | Message::Raw { .. } => None,
+    }
 }
 
 /// Ends a subscription. A number that is not open is left alone.

@@ -51,9 +51,8 @@ impl Resource for Table {
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
             authorize(&connect.context)?;
-            let Target { id, is_collection, .. } = connect.target;
             // `/T` is the whole table too, as in the v5 line.
-            let options = Subscribe { id, is_collection, ..Subscribe::default() };
+            let options = Subscribe::new(connect.target, connect.options);
             let events =
                 Events { subscription: self.subscribe(options)?, incoming: connect.incoming };
             Ok(Box::pin(events) as Outgoing)
@@ -257,7 +256,6 @@ impl Stream for Events {
                 this.incoming = None;
             }
         }
-        let frame = std::task::ready!(Pin::new(&mut this.subscription).poll_next(cx));
-        Poll::Ready(frame.map(|frame| frame.map(Message::Event)))
+        Pin::new(&mut this.subscription).poll_next(cx)
     }
 }

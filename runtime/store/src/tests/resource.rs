@@ -1,7 +1,7 @@
 use futures_util::StreamExt;
 use kora_resource::{
-    Call, Connect, Context, EventKind, Item, Message, Reply, ReplyBody, Resource, Target, User,
-    Verb,
+    Call, Connect, Context, EventKind, Item, Message, Opens, Reply, ReplyBody, Resource,
+    StreamOptions, Target, User, Verb,
 };
 
 use super::*;
@@ -155,7 +155,13 @@ async fn permission_is_asked_for_where_the_context_says_so() {
         };
         let answered = Arc::clone(&table).call(call).await;
         assert_eq!(answered.err().map(|error| error.status()), status);
-        let connect = Connect { target, context, incoming: None };
+        let connect = Connect {
+            target,
+            context,
+            incoming: None,
+            opens: Opens::Connect,
+            options: StreamOptions::default(),
+        };
         let connected = Arc::clone(&table).connect(connect).await;
         assert_eq!(connected.err().map(|error| error.status()), status);
     }
@@ -166,7 +172,13 @@ async fn connecting_is_subscribing() {
     let fixture = Fixture::new();
     let table = fixture.table(DOG);
     fixture.put(&table, dog("1", "a", 1)).await;
-    let connect = Connect { target: Target::collection(), context: Arc::default(), incoming: None };
+    let connect = Connect {
+        target: Target::collection(),
+        context: Arc::default(),
+        incoming: None,
+        opens: Opens::Connect,
+        options: StreamOptions::default(),
+    };
     let mut outgoing = Arc::clone(&table).connect(connect).await.expect("connects");
     call(&table, Verb::Publish, "/1", Some("hello".into())).await.expect("publishes");
     for kind in [EventKind::Put, EventKind::Message] {
