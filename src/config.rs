@@ -35,6 +35,19 @@ pub enum Reloading {
     OnChange,
 }
 
+/// The port of MQTT over TCP, as everywhere.
+pub const DEFAULT_MQTT_PORT: u16 = 1883;
+
+/// Where MQTT is spoken over TCP. Over WebSocket it always is, on the HTTP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttPort {
+    Off,
+    /// [`DEFAULT_MQTT_PORT`]; where another process has it, nowhere, with a warning.
+    Usual,
+    /// 0 lets the system choose.
+    Port(u16),
+}
+
 /// How to serve: what the flags of `kora run` say.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -44,6 +57,7 @@ pub struct Config {
     pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
+    pub mqtt: MqttPort,
     /// Where the databases live.
     pub data: PathBuf,
     /// JavaScript workers of each application.
@@ -65,6 +79,7 @@ impl Config {
             directory,
             host: "127.0.0.1".to_owned(),
             port: DEFAULT_PORT,
+            mqtt: MqttPort::Usual,
             workers: default_workers(),
             durability: Durability::Full,
             reloading: Reloading::Off,

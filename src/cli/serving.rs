@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use kora::config::{DEFAULT_PORT, Durability, default_data_directory, default_workers};
+use kora::config::{
+    DEFAULT_PORT, Durability, MqttPort, default_data_directory, default_workers,
+};
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +24,9 @@ pub(super) struct Serving {
     /// The port to listen on; 0 for any that is free
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
+    /// The port of MQTT over TCP; 0 for any that is free, off for none [default: 1883 if it is free]
+    #[arg(long, value_name = "PORT", value_parser = parse_mqtt_port)]
+    mqtt_port: Option<MqttPort>,
     /// Where the data lives [default: the folder .kora in DIR]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -53,6 +58,7 @@ impl Serving {
         Config {
             host: self.host,
             port: self.port,
+            mqtt: self.mqtt_port.unwrap_or(MqttPort::Usual),
             data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
             workers: self.threads.unwrap_or_else(default_workers),
             durability: self.durability,
@@ -100,11 +106,19 @@ fn report_start(server: &Server, reloading: Reloading) {
         Reloading::OnChange => ", reloading on change",
         Reloading::Off => "",
     };
+    let mqtt = server.mqtt_address().map(|mqtt| format!(", mqtt://{mqtt}")).unwrap_or_default();
     println!(
-        "{} {} successfully started on http://{address}/ (ws://{address}/){watching}",
+        "{} {} successfully started on http://{address}/ (ws://{address}/{mqtt}){watching}",
         kora::PRODUCT,
         env!("CARGO_PKG_VERSION"),
     );
+}
+
+fn parse_mqtt_port(text: &str) -> anyhow::Result<MqttPort> {
+    match text {
+        "off" => Ok(MqttPort::Off),
+        port => Ok(MqttPort::Port(port.parse().context("expected a port, or off")?)),
+    }
 }
 
 fn parse_durability(text: &str) -> anyhow::Result<Durability> {

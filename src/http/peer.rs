@@ -18,6 +18,8 @@ static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
 /// One connection's client.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    /// As the system tells it.
+    socket_address: SocketAddr,
     address: IpAddr,
     user: Option<Arc<User>>,
     /// Shared by all requests to resources that never look at the request itself.
@@ -26,11 +28,21 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr) -> Peer {
+        let socket_address = address;
         let address = address.ip().to_canonical();
         let user = address.is_loopback().then(|| LOCAL_SUPER_USER.clone());
         let plain_context =
             Arc::new(Context { user: user.clone(), request: None, authorize: true });
-        Peer { address, user, plain_context }
+        Peer { socket_address, address, user, plain_context }
+    }
+
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        self.socket_address
+    }
+
+    /// Who it is, as far as its address tells.
+    pub(crate) fn user(&self) -> Option<Arc<User>> {
+        self.user.clone()
     }
 
     /// The context of one request. The copy of the request is made only for guests.

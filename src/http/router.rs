@@ -12,6 +12,7 @@ use super::peer::Peer;
 use super::{negotiation, problem, rest, static_files};
 use crate::components::Components;
 use crate::realtime::drain::Drain;
+use crate::realtime::mqtt::{self, Broker};
 use crate::realtime::{sse, websocket};
 
 /// Routes the requests of all connections.
@@ -20,11 +21,17 @@ pub(crate) struct Router {
     /// The largest request body, in bytes.
     body_limit: usize,
     drain: Drain,
+    mqtt: Arc<Broker>,
 }
 
 impl Router {
-    pub(crate) fn new(components: Arc<Components>, body_limit: usize, drain: Drain) -> Router {
-        Router { components, body_limit, drain }
+    pub(crate) fn new(
+        components: Arc<Components>,
+        body_limit: usize,
+        drain: Drain,
+        mqtt: Arc<Broker>,
+    ) -> Router {
+        Router { components, body_limit, drain, mqtt }
     }
 
     pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response {
@@ -32,6 +39,13 @@ impl Router {
         let snapshot = self.components.snapshot();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
 
+        if request.headers().contains_key(header::UPGRADE)
+            && mqtt::is_offered(&request)
+            && fastwebsockets::upgrade::is_upgrade_request(&request)
+        {
+            drop(snapshot);
+            return mqtt::accept_web_socket(request, peer.socket_address(), &self.mqtt);
+        }
         if request.headers().contains_key(header::UPGRADE)
             && fastwebsockets::upgrade::is_upgrade_request(&request)
             && snapshot.rest.is_some_and(|rest| rest.web_socket)

@@ -51,15 +51,6 @@ pub(super) fn position(frame: &Frame, epoch: Option<Epoch>) -> Option<Position> 
     Some(Position { epoch: epoch?, seq: frame.event.seq? })
 }
 
-/// The JSON text of what the event carries alone: an MQTT payload.
-pub(super) fn json_value(frame: &Frame) -> Bytes {
-    frame.encoded(Wire::JsonValue, |event| {
-        let mut out = Vec::with_capacity(frame_size(event));
-        write_content(event, &mut out);
-        out.into()
-    })
-}
-
 fn json_text(frame: &Frame) -> Bytes {
     frame.encoded(Wire::Json, |event| write(event).into())
 }
@@ -80,7 +71,8 @@ fn write(event: &Event) -> Vec<u8> {
     out
 }
 
-fn write_content(event: &Event, out: &mut Vec<u8>) {
+/// What the event carries alone, as JSON.
+pub(super) fn write_content(event: &Event, out: &mut Vec<u8>) {
     match &event.value {
         EventValue::Absent => out.extend_from_slice(b"null"),
         EventValue::Message(value) => json::write(value, out),

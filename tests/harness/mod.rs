@@ -132,6 +132,8 @@ pub fn kora() -> Command {
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// Where it speaks MQTT over TCP.
+    pub mqtt: SocketAddr,
     pub stdout: Output,
     pub stderr: Output,
 }
@@ -145,7 +147,7 @@ impl Server {
         let mut child = kora()
             .args(arguments)
             .arg(directory)
-            .args(["--port", "0", "--threads", &threads.to_string(), "--data"])
+            .args(["--port", "0", "--mqtt-port", "0", "--threads", &threads.to_string(), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -157,7 +159,9 @@ impl Server {
         let started = stdout.wait_for("successfully started");
         let (_, after) = started.split_once("http://").unwrap();
         let address = after.split('/').next().unwrap().parse().unwrap();
-        Server { child, address, stdout, stderr }
+        let (_, mqtt) = started.split_once("mqtt://").unwrap();
+        let mqtt = mqtt.split(')').next().unwrap().parse().unwrap();
+        Server { child, address, mqtt, stdout, stderr }
     }
 
     pub fn url(&self, path: &str) -> String {

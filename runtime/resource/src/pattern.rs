@@ -30,10 +30,13 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads the levels of a topic filter. 400 where a wildcard is not a whole level, or `#` not the
+    /// Reads the levels of a topic filter; without any it is the topic of the resource itself. 400 where a wildcard is not a whole level, or `#` not the
     /// last one.
     pub fn parse(text: &str) -> Result<Pattern> {
         let mut pattern = Pattern { levels: Vec::new(), depth: Depth::Exact };
+        if text.is_empty() {
+            return Ok(pattern);
+        }
         let mut levels = text.split('/').peekable();
         while let Some(level) = levels.next() {
             match level {
@@ -71,12 +74,15 @@ impl Pattern {
     pub fn matches(&self, id: &Id) -> bool {
         match id {
             Id::String(text) => self.matches_text(text),
-            Id::Null => false,
+            Id::Null => self.levels.is_empty(),
             id => self.matches_text(&id.to_string()),
         }
     }
 
     fn matches_text(&self, text: &str) -> bool {
+        if self.levels.is_empty() {
+            return self.depth == Depth::Below;
+        }
         let mut parts = text.split('/');
         for level in &self.levels {
             let Some(part) = parts.next() else { return false };
@@ -122,6 +128,8 @@ mod tests {
             ("+/x/#", &["a/x/y", "a/x/y/z", "a/x/"], &["a/x", "x/y"]),
             ("a/b/#", &["a/b/c", "a/b/"], &["a/b", "a/bc"]),
             ("a/+/+", &["a/b/c"], &["a/b"]),
+            ("#", &["a", "a/b"], &[]),
+            ("", &[], &["a", "a/b"]),
         ] {
             let text = pattern;
             let pattern = Pattern::parse(pattern).expect(pattern);

@@ -377,7 +377,11 @@ pub(crate) enum Covered {
 impl Covered {
     fn new(options: &Subscribe) -> Result<Covered> {
         if let Some(pattern) = &options.pattern {
-            return Ok(Covered::of_pattern(pattern.clone()));
+            return match (pattern.levels.is_empty(), pattern.depth) {
+                // The table's own topic.
+                (true, Depth::Exact) => Ok(Covered::Record(encode_id(&Id::Null)?)),
+                (true, Depth::Below) | (false, _) => Ok(Covered::of_pattern(pattern.clone())),
+            };
         }
         let is_children = options.only_children && (options.is_collection || options.id.is_none());
         match (&options.id, options.is_collection) {

@@ -102,6 +102,7 @@ pub(crate) fn op_kora_reply<'s, 'i>(
         body,
         version: (!version.is_nan()).then_some(Version(version)),
         created: id_from_v8(scope, created).map_err(unanswerable)?,
+        seq: None,
     };
     answer(&mut state.borrow_mut(), call, reply);
     Ok(())

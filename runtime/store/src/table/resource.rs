@@ -115,8 +115,8 @@ impl Table {
             }
             (_, body) => drop(object(body)?),
         }
-        transaction.commit().await?;
-        Ok(Reply::default())
+        let seq = transaction.commit().await?.seq;
+        Ok(Reply { seq, ..Reply::default() })
     }
 
     async fn merge(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
@@ -172,15 +172,15 @@ impl Table {
                 }
             }
         }
-        transaction.commit().await?;
-        Ok(Reply::value(Value::Bool(true)))
+        let seq = transaction.commit().await?.seq;
+        Ok(Reply { seq, ..Reply::value(Value::Bool(true)) })
     }
 
     async fn send(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
         let mut transaction = Transaction::default();
         transaction.publish(&self, target.id.unwrap_or(Id::Null), body.unwrap_or_default())?;
-        transaction.commit().await?;
-        Ok(Reply::default())
+        let seq = transaction.commit().await?.seq;
+        Ok(Reply { seq, ..Reply::default() })
     }
 
     /// The key that a record carries.
