@@ -1,6 +1,7 @@
 //! Starts the real binary on an application in a temporary folder, and talks to it as clients do.
 
 pub mod client;
+pub mod mqtt;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

@@ -52,11 +52,6 @@ impl Decoder {
         Decoder { version: None, limit }
     }
 
-    /// The version of the CONNECT packet that has come.
-    pub(super) fn version(&self) -> Option<Version> {
-        self.version
-    }
-
     /// Takes the next whole packet out of `buffer`.
     pub(super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, Refusal> {
         const CONNECT: u8 = 0x10;

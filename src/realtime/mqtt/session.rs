@@ -13,7 +13,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use kora_resource::{Position, Seq};
 use mqtt_proto::QoS;
-use mqtt_proto::v5::{RetainHandling, SubscriptionOptions};
+use mqtt_proto::v5::SubscriptionOptions;
 
 /// How many messages of quality of service 1 and 2 may be in flight to one client, whatever it allows.
 const MOST_IN_FLIGHT: usize = 1024;
@@ -258,13 +258,14 @@ impl Session {
     }
 }
 
-/// What is expected of a subscription of which nothing is said.
+/// A subscription of which nothing special is said.
+#[cfg(test)]
 pub(super) fn default_options(max_qos: QoS) -> SubscriptionOptions {
     SubscriptionOptions {
         max_qos,
         no_local: false,
         retain_as_published: false,
-        retain_handling: RetainHandling::SendAtSubscribe,
+        retain_handling: mqtt_proto::v5::RetainHandling::SendAtSubscribe,
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{Stream, StreamExt};
 use kora_resource::{
-    Connect, Epoch, Error, EventKind, Frame, Id, Message, Opens, Outgoing, Pattern, Result, Value,
+    Connect, Epoch, Error, EventKind, Frame, Id, Message, Opens, Pattern, Result, Value,
     Wire,
 };
 use mqtt_proto::QoS;
@@ -57,13 +57,12 @@ struct Outbound<'a> {
 impl<W: AsyncWrite + Unpin + Send> Connection<W> {
     /// Opens what the session is subscribed to, and sends again what was in flight.
     pub(super) async fn resume(&mut self) {
-        for (filter, options, id) in self.subscriptions() {
+        for (filter, options) in self.subscriptions() {
             let shared = shared_filter(&filter);
-            if let Err(error) = self.attach(&filter, shared.as_deref(), options, true).await {
+            if let Err(error) = self.attach(&filter, shared.as_deref(), options, true, true).await {
                 let client_id = &self.session.client_id;
                 tracing::warn!("the MQTT client {client_id} can't go on with {filter}: {error}");
             }
-            let _ = id;
         }
         let mut again = Vec::new();
         for (id, flight) in &self.session.in_flight {
@@ -90,9 +89,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         }
     }
 
-    fn subscriptions(&self) -> Vec<(Arc<str>, SubscriptionOptions, Option<u32>)> {
+    fn subscriptions(&self) -> Vec<(Arc<str>, SubscriptionOptions)> {
         let known = self.session.subscriptions.iter();
-        known.map(|(filter, known)| (Arc::clone(filter), known.options, known.id)).collect()
+        known.map(|(filter, known)| (Arc::clone(filter), known.options)).collect()
     }
 
     /// Begins a subscription or replaces the one of the same filter.
@@ -114,7 +113,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         };
         let before = self.session.subscriptions.get(filter).cloned();
         self.session.subscribe(filter, options, id);
-        let attached = self.attach_showing(filter, shared, options, shows_current, false).await;
+        let attached = self.attach(filter, shared, options, shows_current, false).await;
         if attached.is_err() {
             match before {
                 Some(before) => drop(self.session.subscriptions.insert(filter.clone(), before)),
@@ -125,16 +124,6 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
     }
 
     async fn attach(
-        &mut self,
-        filter: &Arc<str>,
-        shared: Option<&str>,
-        options: SubscriptionOptions,
-        is_resumed: bool,
-    ) -> Result<()> {
-        self.attach_showing(filter, shared, options, true, is_resumed).await
-    }
-
-    async fn attach_showing(
         &mut self,
         filter: &Arc<str>,
         shared: Option<&str>,
