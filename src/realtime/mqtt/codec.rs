@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use mqtt_proto::v5::{
     Connack, Connect, ConnectProperties, ConnectReasonCode, DisconnectReasonCode, LastWill, Packet,
-    Puback, Pubcomp, Publish, Pubrec, Pubrel, RetainHandling, Subscribe, SubscribeReasonCode,
-    SubscriptionOptions, Unsubscribe, WillProperties,
+    Puback, Pubcomp, Publish, Pubrec, Pubrel, RetainHandling, Subscribe, SubscriptionOptions,
+    Unsubscribe, WillProperties,
 };
 use mqtt_proto::{v3, v5};
 
@@ -195,6 +195,9 @@ fn connect_from_v3(connect: v3::Connect) -> Connect {
 
 /// A packet as bytes. Empty for what the version has no packet for.
 pub(super) fn encode(packet: &Packet, version: Version) -> Bytes {
+    if let (Packet::Suback(suback), Version::V3) = (packet, version) {
+        return suback_of_v3(suback);
+    }
     let encoded = match version {
         Version::V5 => packet.encode(),
         Version::V3 => match to_v3(packet) {
@@ -222,15 +225,12 @@ fn to_v3(packet: &Packet) -> Option<v3::Packet> {
         Packet::Pubrec(ack) => v3::Packet::Pubrec(ack.pid),
         Packet::Pubrel(ack) => v3::Packet::Pubrel(ack.pid),
         Packet::Pubcomp(ack) => v3::Packet::Pubcomp(ack.pid),
-        Packet::Suback(suback) => v3::Packet::Suback(v3::Suback {
-            pid: suback.pid,
-            topics: suback.topics.iter().map(|code| subscribe_code(*code)).collect(),
-        }),
         Packet::Unsuback(ack) => v3::Packet::Unsuback(ack.pid),
         Packet::Pingresp => v3::Packet::Pingresp,
         // A server of version 3 closes the connection without a word; the rest is never sent.
         Packet::Disconnect(_)
         | Packet::Auth(_)
+        | Packet::Suback(_)
         | Packet::Connect(_)
         | Packet::Publish(_)
         | Packet::Subscribe(_)
@@ -239,13 +239,18 @@ fn to_v3(packet: &Packet) -> Option<v3::Packet> {
     })
 }
 
-fn subscribe_code(code: SubscribeReasonCode) -> v3::SubscribeReturnCode {
-    match code {
-        SubscribeReasonCode::GrantedQoS0 => v3::SubscribeReturnCode::MaxLevel0,
-        SubscribeReasonCode::GrantedQoS1 => v3::SubscribeReturnCode::MaxLevel1,
-        SubscribeReasonCode::GrantedQoS2 => v3::SubscribeReturnCode::MaxLevel2,
-        _ => v3::SubscribeReturnCode::Failure,
-    }
+/// A SUBACK of version 3. Written here because `mqtt-proto` 0.4 writes a failure as 3 instead of 0x80.
+fn suback_of_v3(suback: &v5::Suback) -> Bytes {
+    const SUBACK: u8 = 0x90;
+    const FAILURE: u8 = 0x80;
+    let mut out = vec![SUBACK];
+    push_length(2 + suback.topics.len(), &mut out);
+    out.extend_from_slice(&suback.pid.value().to_be_bytes());
+    out.extend(suback.topics.iter().map(|code| match *code as u8 {
+        granted @ 0..=2 => granted,
+        _ => FAILURE,
+    }));
+    out.into()
 }
 
 fn return_code(reason: ConnectReasonCode) -> v3::ConnectReturnCode {

@@ -41,7 +41,7 @@ async fn garbage_ends_its_connection_and_no_other() {
         (b"\x82\x02\x00\x00", DisconnectReasonCode::MalformedPacket),
         (b"\x32\xff\xff\xff\xff", DisconnectReasonCode::MalformedPacket),
         (b"\x32\xff\xff\xff\x7f", DisconnectReasonCode::PacketTooLarge),
-        (b"\x30\x05\x00\x00\x03\x23\x00\x21", DisconnectReasonCode::TopicAliasInvalid),
+        (b"\x30\x06\x00\x00\x03\x23\x00\x21", DisconnectReasonCode::TopicAliasInvalid),
         (b"\xd0\x00", DisconnectReasonCode::ProtocolError),
     ] {
         let mut client = server.mqtt(connect("garbage")).await;
