@@ -86,7 +86,13 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let mut mqtt_tasks = vec![tokio::spawn(broker.clone().keep_house())];
     mqtt_tasks
         .extend(mqtt_listener.map(|listener| tokio::spawn(mqtt::run(listener, broker.clone()))));
-    let router = Router::new(components.clone(), config.body_limit, drain.drain(), broker);
+    let router = Router::new(
+        components.clone(),
+        config.body_limit,
+        config.compress_from,
+        drain.drain(),
+        broker,
+    );
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server {
         address,

@@ -1,29 +1,65 @@
-//! The JSON envelope of a table's event, `{id, localTime, value, version, type}`
+//! The envelope of a table's event, `{id, localTime, value, version, type}`
 //! (`spec/harper-realtime.md` section 3.1), in the forms that [`Wire`] names.
 //!
-//! Each form is made by the first connection that sends the event and shared by all others.
+//! Each form is made by the first connection that sends the event and shared by all others; only the
+//! rare formats, for which there is no [`Wire`], are made for each connection.
 
 use bytes::Bytes;
-use kora_resource::value::json;
-use kora_resource::{Epoch, Event, EventValue, Frame, Position, Value, Version, Wire};
+use kora_resource::value::{Format, json};
+use kora_resource::{Epoch, Event, EventValue, Frame, Map, Position, Value, Version, Wire};
 
+use super::asked::Positions;
 use super::frame_writer::{Opcode, encode_frame};
 
-/// The event as a WebSocket text frame, header included.
-pub(super) fn web_socket(frame: &Frame) -> Bytes {
-    frame.encoded(Wire::WebSocketJson, |_| encode_frame(Opcode::Text, &json_text(frame)))
+/// The event as a WebSocket frame of a format, header included, with its position in the envelope if
+/// that is wanted and there is one. All positions of a table's events are of one epoch, so that the
+/// forms with positions can be shared as the others are.
+pub(super) fn web_socket(
+    frame: &Frame,
+    format: Format,
+    positions: Positions,
+    epoch: Option<Epoch>,
+) -> Bytes {
+    let position = match positions {
+        Positions::Omitted => None,
+        Positions::Sent => position(frame, epoch),
+    };
+    let wire = match (format, position) {
+        (Format::Json, None) => {
+            return frame.encoded(Wire::WebSocketJson, |_| {
+                encode_frame(Opcode::Text, &json_text(frame))
+            });
+        }
+        (Format::Json, Some(position)) => {
+            return frame.encoded(Wire::WebSocketJsonPositioned, |_| {
+                let text = json_text(frame);
+                let open = text.strip_suffix(b"}").unwrap_or(&text);
+                let position = format!(",\"position\":\"{position}\"}}");
+                encode_frame(Opcode::Text, &[open, position.as_bytes()].concat())
+            });
+        }
+        (Format::Cbor, None) => Some(Wire::WebSocketCbor),
+        (Format::Cbor, Some(_)) => Some(Wire::WebSocketCborPositioned),
+        (Format::MessagePack, None) => Some(Wire::WebSocketMessagePack),
+        (Format::MessagePack, Some(_)) => Some(Wire::WebSocketMessagePackPositioned),
+        (Format::Yaml | Format::Ndjson | Format::Csv | Format::Text | Format::Form, _) => None,
+    };
+    let encode = |event: &Event| encode_value(&to_value(event, position), format);
+    match wire {
+        Some(wire) => frame.encoded(wire, encode),
+        None => encode(&frame.event),
+    }
 }
 
-/// The same with its position in the envelope. All positions of a table's events are of one epoch,
-/// so that this form can be shared as the others are.
-pub(super) fn web_socket_positioned(frame: &Frame, epoch: Option<Epoch>) -> Bytes {
-    let Some(position) = position(frame, epoch) else { return web_socket(frame) };
-    frame.encoded(Wire::WebSocketPositioned, |_| {
-        let text = json_text(frame);
-        let open = text.strip_suffix(b"}").unwrap_or(&text);
-        let position = format!(",\"position\":\"{position}\"}}");
-        encode_frame(Opcode::Text, &[open, position.as_bytes()].concat())
-    })
+fn encode_value(value: &Value, format: Format) -> Bytes {
+    let mut payload = Vec::with_capacity(128);
+    format.encode(value, &mut payload);
+    encode_frame(opcode(format), &payload)
+}
+
+/// Whether a format's messages are text or binary.
+pub(super) fn opcode(format: Format) -> Opcode {
+    if format.is_text() { Opcode::Text } else { Opcode::Binary }
 }
 
 /// The event as an SSE block, with its position as the `id` that browsers give back.
@@ -38,17 +74,49 @@ pub(super) fn sse(frame: &Frame, epoch: Option<Epoch>) -> Bytes {
     })
 }
 
-/// What a client is told where changes are missing: an envelope without a record.
-pub(super) const GAP: &str = r#"{"id":null,"value":null,"type":"gap"}"#;
-
-/// A position that comes without an event, as a WebSocket's text.
-pub(super) fn position_text(position: Position) -> String {
-    format!(r#"{{"id":null,"value":null,"type":"position","position":"{position}"}}"#)
+/// What a client is told where changes are missing, and a position that comes without an event: an
+/// envelope without a record.
+pub(super) fn notice(kind: &str, position: Option<Position>) -> Value {
+    let mut envelope = Map::from_iter([
+        ("id".to_owned(), Value::Null),
+        ("value".to_owned(), Value::Null),
+        ("type".to_owned(), Value::from(kind)),
+    ]);
+    if let Some(position) = position {
+        envelope.insert("position".to_owned(), Value::from(position.to_string()));
+    }
+    Value::Object(envelope)
 }
 
 /// Where an event stands, if it stands in a log.
 pub(super) fn position(frame: &Frame, epoch: Option<Epoch>) -> Option<Position> {
     Some(Position { epoch: epoch?, seq: frame.event.seq? })
+}
+
+/// The envelope as a value, for the formats that are written from one.
+fn to_value(event: &Event, position: Option<Position>) -> Value {
+    let value = match &event.value {
+        EventValue::Absent => Value::Null,
+        EventValue::Message(value) => value.clone(),
+        EventValue::Record(record) => match record.to_map() {
+            Ok(map) => Value::Object(map),
+            Err(error) => {
+                tracing::error!("an event of {}: {error}", event.id);
+                Value::Null
+            }
+        },
+    };
+    let mut envelope = Map::from_iter([
+        ("id".to_owned(), event.id.to_value()),
+        ("localTime".to_owned(), Value::number(event.local_time.0)),
+        ("value".to_owned(), value),
+        ("version".to_owned(), Value::number(event.version.0)),
+        ("type".to_owned(), Value::from(event.kind.name())),
+    ]);
+    if let Some(position) = position {
+        envelope.insert("position".to_owned(), Value::from(position.to_string()));
+    }
+    Value::Object(envelope)
 }
 
 fn json_text(frame: &Frame) -> Bytes {
@@ -122,7 +190,14 @@ mod tests {
         let text = r#"{"id":"5","localTime":1761843000000,"value":{"name":"Rex"},"version":1761843000000.5,"type":"put"}"#;
         assert_eq!(json_text(&put), text);
         assert_eq!(sse(&put, None), format!("data: {text}\n\n"));
-        assert_eq!(web_socket(&put)[..2], [0x81, text.len() as u8]);
+        let frame_of = |format| web_socket(&put, format, Positions::Omitted, None);
+        assert_eq!(frame_of(Format::Json)[..2], [0x81, text.len() as u8]);
+        let expected = json::parse(text.as_bytes()).unwrap();
+        for format in [Format::Cbor, Format::MessagePack] {
+            let bytes = frame_of(format);
+            assert_eq!(bytes[..2], [0x82, (bytes.len() - 2) as u8]);
+            assert_eq!(format.decode(&bytes[2..]).unwrap(), expected, "{format}");
+        }
         let delete = frame(EventValue::Absent, EventKind::Delete);
         assert!(
             json_text(&delete)

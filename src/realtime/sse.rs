@@ -161,7 +161,8 @@ fn write_message(message: &Message, epoch: Option<Epoch>, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("id: {position}\n\n").as_bytes());
         }
         Message::Gap => {
-            out.extend_from_slice(format!("event: gap\ndata: {}\n\n", envelope::GAP).as_bytes());
+            let gap = text_of(&envelope::notice("gap", None));
+            out.extend_from_slice(format!("event: gap\ndata: {gap}\n\n").as_bytes());
         }
         Message::Value(value) => write_value(value, out),
         Message::Raw { content_type: _, data } => {

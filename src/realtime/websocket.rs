@@ -21,9 +21,9 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use kora_resource::value::json;
+use kora_resource::value::Format;
 use kora_resource::{
-    Connect, Context, Epoch, Error, ErrorKind, Message, Opens, Outgoing, Result, Target,
+    Connect, Context, Epoch, Error, ErrorKind, Message, Opens, Outgoing, Result, Target, Value,
 };
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
@@ -114,7 +114,7 @@ impl Opening {
         self,
         headers: &HeaderMap,
         inbox: Inbox,
-    ) -> Result<(Outgoing, Positions)> {
+    ) -> Result<(Outgoing, Envelopes)> {
         let (registration, remainder, context) = match self {
             Opening::To { registration, remainder, context } => (registration, remainder, context),
             Opening::ToNobody { path } => {
@@ -125,11 +125,12 @@ impl Opening {
         let resource = registration.resource.clone();
         let asked = asked::read(&remainder)?;
         let target = Target::parse(&asked.remainder, resource.schema().as_deref())?;
-        negotiation::choose(headers, target.extension.as_deref())?;
+        let format = negotiation::choose(headers, target.extension.as_deref())?.format;
+        let envelopes = Envelopes { format, positions: asked.positions, epoch: None };
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         let (incoming, options) = (Some(incoming), asked.options);
         let connect = Connect { target, context, incoming, opens: Opens::Connect, options };
-        Ok((resource.connect(connect).await?, asked.positions))
+        Ok((resource.connect(connect).await?, envelopes))
     }
 
     /// The extension of the URL, which decides how the client's messages are read.
@@ -158,14 +159,13 @@ async fn run(
     let mut reading = pin!(reading::run(read, sender, decoding, pongs, &heard));
     let end = {
         let serving = pin!(async {
-            let (mut outgoing, positions) = tokio::select! {
+            let (mut outgoing, envelopes) = tokio::select! {
                 connected = opening.connect(&headers, inbox) => match connected {
                     Ok(connected) => connected,
                     Err(error) => return End::Failed(error),
                 },
                 () = drain.begun() => return End::Draining,
             };
-            let envelopes = Envelopes { positions, epoch: None };
             let is_silent = Silence::new(&heard);
             serve(&mut outgoing, &mut writer, envelopes, pings, is_silent, &mut drain).await
         });
@@ -262,6 +262,7 @@ async fn serve<W: AsyncWrite + Unpin>(
 
 /// How one client's messages are written.
 struct Envelopes {
+    format: Format,
     positions: Positions,
     /// The epoch of the positions, once it is told.
     epoch: Option<Epoch>,
@@ -274,33 +275,36 @@ impl Envelopes {
         writer: &mut FrameWriter<W>,
         message: Message,
     ) -> bool {
-        match (message, self.positions) {
-            (Message::Event(frame), Positions::Omitted) => {
-                writer.push(envelope::web_socket(&frame))
+        match message {
+            Message::Event(frame) => {
+                writer.push(envelope::web_socket(&frame, self.format, self.positions, self.epoch))
             }
-            (Message::Event(frame), Positions::Sent) => {
-                writer.push(envelope::web_socket_positioned(&frame, self.epoch))
-            }
-            (Message::Position(_), Positions::Omitted) => true,
-            (Message::Position(position), Positions::Sent) => {
-                self.epoch = Some(position.epoch);
-                writer.push_message(Opcode::Text, envelope::position_text(position).into())
-            }
-            (Message::Gap, _) => {
-                writer.push_message(Opcode::Text, Bytes::from_static(envelope::GAP.as_bytes()))
-            }
-            (Message::Value(value), _) => {
-                let mut text = Vec::with_capacity(128);
-                json::write(&value, &mut text);
-                writer.push_message(Opcode::Text, text.into())
-            }
-            (Message::Raw { content_type, data }, _) => {
+            Message::Position(position) => match self.positions {
+                Positions::Omitted => true,
+                Positions::Sent => {
+                    self.epoch = Some(position.epoch);
+                    self.push_value(writer, &envelope::notice("position", Some(position)))
+                }
+            },
+            Message::Gap => self.push_value(writer, &envelope::notice("gap", None)),
+            Message::Value(value) => self.push_value(writer, &value),
+            Message::Raw { content_type, data } => {
                 let is_text =
                     content_type.starts_with("text/") || content_type == "application/json";
                 let is_text = is_text && std::str::from_utf8(&data).is_ok();
                 writer.push_message(if is_text { Opcode::Text } else { Opcode::Binary }, data)
             }
         }
+    }
+
+    fn push_value<W: AsyncWrite + Unpin>(
+        &self,
+        writer: &mut FrameWriter<W>,
+        value: &Value,
+    ) -> bool {
+        let mut payload = Vec::with_capacity(128);
+        self.format.encode(value, &mut payload);
+        writer.push_message(envelope::opcode(self.format), payload.into())
     }
 }
 

@@ -15,6 +15,19 @@ type Item @table @export {
   stock: Int
 }
 
+type Customer @table @export {
+  id: ID @primaryKey
+  credit: Float
+}
+
+type Order @table {
+  id: ID @primaryKey
+  customer: ID
+  item: ID
+  quantity: Int
+  total: Float
+}
+
 type Tick @table @export {
   id: ID @primaryKey
   n: Int
@@ -36,6 +49,37 @@ export class Reader extends Resource {
 }
 ";
 
+/// Validates, reads two records, writes one: what an application's `post` usually does.
+const CHECKOUT: &str = "\
+export class Checkout extends Resource {
+  static loadAsInstance = false;
+
+  allowCreate() {
+    return true;
+  }
+
+  async post(target, order) {
+    if (!Number.isInteger(order.quantity) || order.quantity < 1) {
+      const error = new Error('quantity must be a positive integer');
+      error.statusCode = 400;
+      throw error;
+    }
+    const [customer, item] = await Promise.all([
+      tables.Customer.get(order.customer),
+      tables.Item.get(order.item),
+    ]);
+    if (!customer || !item) {
+      const error = new Error('no such customer or item');
+      error.statusCode = 404;
+      throw error;
+    }
+    const total = item.price * order.quantity;
+    await tables.Order.put({ ...order, total });
+    return { id: order.id, total };
+  }
+}
+";
+
 /// How many records of `Item` there are.
 pub(crate) const ITEMS: usize = 1000;
 
@@ -44,6 +88,7 @@ pub(crate) fn write(directory: &Path) -> Result<()> {
     std::fs::write(directory.join("config.yaml"), CONFIG)?;
     std::fs::write(directory.join("schema.graphql"), SCHEMA)?;
     std::fs::write(directory.join("resources/reader.js"), READER)?;
+    std::fs::write(directory.join("resources/checkout.js"), CHECKOUT)?;
     Ok(())
 }
 
@@ -55,6 +100,19 @@ pub(crate) fn item(number: usize) -> (String, String) {
         1000 + number
     );
     (id, json)
+}
+
+/// A customer that orders name, and its record.
+pub(crate) fn customer(number: usize) -> (String, String) {
+    let id = format!("{number:06}");
+    let json = format!(r#"{{"id":"{id}","credit":100}}"#);
+    (id, json)
+}
+
+/// The body of an order: of another customer and item each time, under an id of its own.
+pub(crate) fn order(number: usize) -> String {
+    let (id, other) = (number % ITEMS, (number + 1) % ITEMS);
+    format!(r#"{{"id":"{id:06}","customer":"{other:06}","item":"{id:06}","quantity":2}}"#)
 }
 
 /// Bytes of a change of `Tick`, as JSON.

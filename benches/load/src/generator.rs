@@ -1,5 +1,5 @@
 //! Closed-loop load: each connection sends its next request when the answer to its last one is whole. One thread,
-//! one epoll, no allocation a request.
+//! one epoll.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::http1::{PATIENCE, Response};
+use crate::report::quantile;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Stop {
@@ -20,11 +21,18 @@ pub(crate) enum Stop {
 pub(crate) struct Outcome {
     pub(crate) completed: usize,
     pub(crate) elapsed: Duration,
+    /// Microseconds from a request's first byte to its answer's last, sorted.
+    latencies: Vec<u64>,
 }
 
 impl Outcome {
     pub(crate) fn rate(&self) -> f64 {
         self.completed as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// The latency, in microseconds, that `share` of the answers came below.
+    pub(crate) fn latency(&self, share: f64) -> u64 {
+        quantile(&self.latencies, share)
     }
 }
 
@@ -33,6 +41,7 @@ struct Connection {
     /// The request under way and how much of it is written.
     request: usize,
     written: usize,
+    since: Instant,
     received: Vec<u8>,
     filled: usize,
 }
@@ -43,7 +52,15 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream);
-        Ok(Connection { stream, request: 0, written: 0, received: vec![0; 16 * 1024], filled: 0 })
+        let received = vec![0; 16 * 1024];
+        Ok(Connection {
+            stream,
+            request: 0,
+            written: 0,
+            since: Instant::now(),
+            received,
+            filled: 0,
+        })
     }
 
     fn write(&mut self, request: &[u8]) -> Result<()> {
@@ -107,9 +124,10 @@ pub(crate) fn run(
         Stop::After(duration) => started + duration,
         Stop::Requests(_) => started + PATIENCE,
     };
-    let (mut sent, mut completed) = (0, 0);
+    let (mut sent, mut completed, mut latencies) = (0, 0, Vec::new());
     for connection in open.iter_mut().take(limit) {
         connection.request = sent % requests.len();
+        connection.since = Instant::now();
         sent += 1;
         connection.write(&requests[connection.request])?;
     }
@@ -126,7 +144,9 @@ pub(crate) fn run(
                 continue;
             }
             completed += 1;
+            latencies.push(connection.since.elapsed().as_micros() as u64);
             if sent < limit {
+                connection.since = Instant::now();
                 connection.request = sent % requests.len();
                 connection.written = 0;
                 sent += 1;
@@ -139,7 +159,9 @@ pub(crate) fn run(
     {
         bail!("only {completed} of {limit} requests were answered in {PATIENCE:?}");
     }
-    Ok(Outcome { completed, elapsed: started.elapsed() })
+    let elapsed = started.elapsed();
+    latencies.sort_unstable();
+    Ok(Outcome { completed, elapsed, latencies })
 }
 
 #[cfg(test)]
@@ -175,6 +197,7 @@ mod tests {
         let requests = [crate::http1::get("/a"), crate::http1::get("/b")];
         let outcome = run(address, 4, &requests, Stop::Requests(100)).unwrap();
         assert_eq!(outcome.completed, 100);
+        assert!(outcome.latency(0.99) >= outcome.latency(0.5));
     }
 
     #[test]

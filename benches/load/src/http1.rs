@@ -18,8 +18,17 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
 
 /// The bytes of a PUT with a JSON body.
 pub(crate) fn put(path: &str, json: &str) -> Vec<u8> {
+    with_body("PUT", path, json)
+}
+
+/// The bytes of a POST with a JSON body.
+pub(crate) fn post(path: &str, json: &str) -> Vec<u8> {
+    with_body("POST", path, json)
+}
+
+fn with_body(method: &str, path: &str, json: &str) -> Vec<u8> {
     format!(
-        "PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
         json.len()
     )
     .into_bytes()

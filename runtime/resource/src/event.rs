@@ -78,7 +78,13 @@ pub enum Wire {
     /// A whole SSE block with the JSON envelope as its data.
     SseJson,
     /// [`Wire::WebSocketJson`] with the event's position in the envelope.
-    WebSocketPositioned,
+    WebSocketJsonPositioned,
+    /// A whole WebSocket binary frame with the envelope as CBOR.
+    WebSocketCbor,
+    WebSocketCborPositioned,
+    /// A whole WebSocket binary frame with the envelope as MessagePack.
+    WebSocketMessagePack,
+    WebSocketMessagePackPositioned,
     /// The JSON text of the value alone: an MQTT payload.
     JsonValue,
     /// A whole MQTT 3.1.1 PUBLISH packet of quality of service 0.
@@ -87,7 +93,7 @@ pub enum Wire {
     Mqtt5,
 }
 
-const WIRES: usize = 7;
+const WIRES: usize = 11;
 
 /// An [`Event`] shared by all its subscribers, with each wire form made at most once.
 #[derive(Debug)]

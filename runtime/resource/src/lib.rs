@@ -19,6 +19,7 @@ mod position;
 pub mod query;
 mod record;
 mod resource;
+mod row_errors;
 pub mod schema;
 mod target;
 pub mod value;
@@ -33,8 +34,9 @@ pub use position::Position;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Incoming, IncomingStream, Message, Opens, Outgoing, Protocol, Resource, ResourceFuture,
-    StreamOptions,
+    Connect, Documentation, Incoming, IncomingStream, Message, Opens, Outgoing, Protocol, Resource,
+    ResourceFuture, StreamOptions,
 };
+pub use row_errors::RowErrors;
 pub use target::Target;
 pub use value::{Map, Value};
