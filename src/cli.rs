@@ -3,6 +3,8 @@
 //! Errors are one line on stderr and exit code 1. What a person waits for (started, reloaded) goes to
 //! stdout; the log goes to stderr.
 
+mod accounts;
+mod administrator;
 mod log;
 mod new;
 mod serving;
@@ -38,6 +40,10 @@ enum Command {
     New(new::New),
     /// Write TypeScript declarations of an application's tables, for editors
     Types(types::Types),
+    /// Add, list, change or remove the users of a server that is not running
+    User(accounts::UserCommand),
+    /// List the roles of a server that is not running
+    Role(accounts::RoleCommand),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -48,6 +54,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Dev(serving) => serving.serve(kora::Reloading::OnChange),
         Command::New(new) => new.write(),
         Command::Types(types) => types.write(),
+        Command::User(user) => user.run(),
+        Command::Role(role) => role.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@
 //!
 //! Which module to open: [`config`] reads flags and `config.yaml`; [`components`] finds, loads and
 //! reloads applications and keeps the registry of paths; [`http`] is the listener, the router, REST
-//! and static files; [`realtime`] is WebSocket and SSE. The last two see only the
+//! and static files; [`realtime`] is WebSocket and SSE; [`users`] keeps users, roles and sessions. The last two see only the
 //! [`kora_resource::Resource`] trait.
 
 pub mod components;
@@ -14,6 +14,7 @@ pub mod config;
 pub mod http;
 pub mod realtime;
 mod server;
+pub mod users;
 
 pub use config::{Config, Reloading};
 pub use server::{ServeError, Server, serve};

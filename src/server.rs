@@ -15,11 +15,14 @@ use tokio::task::JoinHandle;
 
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, LoadFailure, Settings};
-use crate::config::{Config, DEFAULT_MQTT_PORT, MqttPort, Reloading};
+use crate::config::{Config, DEFAULT_MQTT_PORT, LocalClients, MqttPort, Reloading};
+use crate::http::authentication::Authentication;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
 use crate::realtime::mqtt::{self, Broker, SessionTables};
+use crate::users::Users;
+use crate::users::administrator::AdministratorError;
 
 /// How long sockets may take to close after the server was told to stop.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub enum ServeError {
     Discovery { folder: PathBuf, source: io::Error },
     #[error("can't watch for changes: {0}")]
     Watch(#[from] notify::Error),
+    #[error(transparent)]
+    Administrator(#[from] AdministratorError),
 }
 
 /// A running server. [`Server::shutdown`] ends it; dropping it leaves it running.
@@ -63,10 +68,17 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let address = listener
         .local_addr()
         .map_err(|source| ServeError::Listen { address: config.host.clone(), source })?;
-    let store = open_store(&config).await?;
+    let (store, users) = open_store(&config).await?;
+    users.ensure_administrator(config.administrator.clone()).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
-    let settings = Settings { directory, data, workers: config.workers, grace: config.grace };
+    let settings = Settings {
+        directory,
+        data,
+        workers: config.workers,
+        grace: config.grace,
+        users: users.clone(),
+    };
     let (components, failures) = Components::load(settings, store.clone())
         .await
         .map_err(|source| ServeError::Discovery { folder: config.directory.clone(), source })?;
@@ -78,9 +90,11 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
+    let local_clients = local_clients(&config, address);
+    let authentication = Authentication::new(users.clone(), local_clients);
     let tables = session_tables(store.clone()).await?;
     let broker =
-        Broker::new(components.clone(), Box::new(mqtt::ByAddress), Some(tables), drain.drain());
+        Broker::new(components.clone(), users, local_clients, Some(tables), drain.drain());
     let mqtt_listener = listen_for_mqtt(&config).await?;
     let mqtt_address = mqtt_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let mut mqtt_tasks = vec![tokio::spawn(broker.clone().keep_house())];
@@ -92,6 +106,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         config.compress_from,
         drain.drain(),
         broker,
+        authentication,
     );
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server {
@@ -197,10 +212,23 @@ async fn session_tables(store: Arc<Store>) -> Result<SessionTables, ServeError> 
     Ok(SessionTables { sessions, wills })
 }
 
-async fn open_store(config: &Config) -> Result<Arc<Store>, ServeError> {
+/// What local clients are, where the configuration leaves it open.
+fn local_clients(config: &Config, address: SocketAddr) -> LocalClients {
+    let is_trusting = config.reloading == Reloading::OnChange || address.ip().is_loopback();
+    let by_binding = if is_trusting { LocalClients::SuperUsers } else { LocalClients::Nobody };
+    config.local_clients.unwrap_or(by_binding)
+}
+
+async fn open_store(config: &Config) -> Result<(Arc<Store>, Arc<Users>), ServeError> {
     let data = config.data.clone();
     let options = StoreOptions { durability: config.durability, ..StoreOptions::default() };
-    match tokio::task::spawn_blocking(move || Store::open(&data, options)).await {
+    let (sessions, lifetime) = (config.sessions, config.credential_lifetime);
+    let open = move || {
+        let store = Store::open(&data, options)?;
+        let users = Users::open(&store, sessions, lifetime)?;
+        Ok::<_, StoreError>((store, users))
+    };
+    match tokio::task::spawn_blocking(open).await {
         Ok(opened) => Ok(opened?),
         // The task is never aborted, so a failed join is a panic of the store: let it go on here.
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -140,7 +140,7 @@ fn write(event: &Event) -> Vec<u8> {
 }
 
 /// What the event carries alone, as JSON.
-pub(super) fn write_content(event: &Event, out: &mut Vec<u8>) {
+fn write_content(event: &Event, out: &mut Vec<u8>) {
     match &event.value {
         EventValue::Absent => out.extend_from_slice(b"null"),
         EventValue::Message(value) => json::write(value, out),

@@ -11,6 +11,7 @@
 //! `$SYS`. A failing connection, resource or store is that client's affair: it is told with a reason
 //! code, and the others go on.
 
+mod client;
 mod codec;
 mod connection;
 mod listener;
@@ -25,18 +26,17 @@ mod topics;
 mod transport;
 mod will;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use kora_resource::{Context, RequestInfo, Result, User};
+use kora_resource::{Accounts, Context, RequestInfo, Result};
 
 use crate::components::Components;
 use crate::components::registry::{Registration, Served};
-use crate::http::peer::Peer;
+use crate::config::LocalClients;
 use crate::realtime::drain::Drain;
+use client::Client;
 use sessions::Sessions;
 use shared::Groups;
 
@@ -53,42 +53,11 @@ const LEFTOVER_WILLS: Duration = Duration::from_secs(2);
 /// How often sessions whose time is over are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
-/// What a client says about itself when it connects.
-#[derive(Debug, Clone)]
-pub(crate) struct Credentials {
-    pub(crate) username: String,
-    pub(crate) password: Vec<u8>,
-}
-
-/// Tells who a client is.
-pub(crate) trait Authenticator: Send + Sync + 'static {
-    /// The user; `None` for a client that is nobody, an error (401) for wrong credentials.
-    fn authenticate(
-        &self,
-        address: SocketAddr,
-        credentials: Option<Credentials>,
-    ) -> BoxFuture<'static, Result<Option<Arc<User>>>>;
-}
-
-/// Takes everybody for whom HTTP takes him without credentials: on loopback the super user.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ByAddress;
-
-impl Authenticator for ByAddress {
-    fn authenticate(
-        &self,
-        address: SocketAddr,
-        _credentials: Option<Credentials>,
-    ) -> BoxFuture<'static, Result<Option<Arc<User>>>> {
-        let user = Peer::new(address).user();
-        Box::pin(std::future::ready(Ok(user)))
-    }
-}
-
 /// What all connections share.
 pub(crate) struct Broker {
     components: Arc<Components>,
-    authenticator: Box<dyn Authenticator>,
+    accounts: Arc<dyn Accounts>,
+    local_clients: LocalClients,
     sessions: Sessions,
     groups: Groups,
     counters: Counters,
@@ -108,13 +77,15 @@ struct Counters {
 impl Broker {
     pub(crate) fn new(
         components: Arc<Components>,
-        authenticator: Box<dyn Authenticator>,
+        accounts: Arc<dyn Accounts>,
+        local_clients: LocalClients,
         tables: Option<SessionTables>,
         drain: Drain,
     ) -> Arc<Broker> {
         Arc::new(Broker {
             components,
-            authenticator,
+            accounts,
+            local_clients,
             sessions: Sessions::new(tables),
             groups: Groups::default(),
             counters: Counters {
@@ -148,10 +119,9 @@ impl Broker {
     fn context(
         &self,
         registration: &Registration,
-        user: &Option<Arc<User>>,
-        address: SocketAddr,
+        client: &Client,
         topic: &str,
-    ) -> Arc<Context> {
+    ) -> Result<Arc<Context>> {
         let request = match registration.served {
             Served::Natively => None,
             Served::ByGuest => Some(Arc::new(RequestInfo {
@@ -160,11 +130,12 @@ impl Broker {
                 headers: Vec::new(),
                 protocol: "mqtt",
                 host: None,
-                ip: Some(address.ip().to_canonical()),
+                ip: Some(client.address.ip().to_canonical()),
                 http_version: "1.1",
             })),
         };
-        Arc::new(Context { user: user.clone(), request, authorize: true })
+        let user = self.present_user(client)?;
+        Ok(Arc::new(Context { user, request, authorize: true, ..Context::default() }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod mqtt;
+pub mod npm;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};
@@ -122,10 +123,14 @@ impl App {
     }
 }
 
+/// The administrator of every server that a test starts, and the password.
+pub const ADMINISTRATOR: (&str, &str) = ("admin", "the secret of admin");
+
 /// The command of the binary under test.
 pub fn kora() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kora"));
     command.env_remove("RUST_LOG");
+    command.env("HDB_ADMIN_USERNAME", ADMINISTRATOR.0).env("HDB_ADMIN_PASSWORD", ADMINISTRATOR.1);
     command
 }
 
@@ -145,7 +150,18 @@ impl Server {
     }
 
     pub fn start_on(threads: usize, arguments: &[&str], directory: &Path, data: &Path) -> Server {
-        let mut child = kora()
+        Server::start_command(kora(), threads, arguments, directory, data)
+    }
+
+    /// With an environment of its own.
+    pub fn start_command(
+        mut command: Command,
+        threads: usize,
+        arguments: &[&str],
+        directory: &Path,
+        data: &Path,
+    ) -> Server {
+        let mut child = command
             .args(arguments)
             .arg(directory)
             .args(["--port", "0", "--mqtt-port", "0", "--threads", &threads.to_string(), "--data"])
@@ -179,8 +195,18 @@ impl Server {
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Resident memory in bytes without the pages of mapped files, which the system takes back when
+    /// it likes.
+    pub fn own_memory(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 

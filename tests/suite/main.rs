@@ -24,5 +24,8 @@ mod realtime;
 mod reload;
 mod rest;
 mod resume;
+mod slow_readers;
+mod socket_formats;
 mod statics;
 mod types;
+mod users;

@@ -1,5 +1,6 @@
 //! The MQTT broker on tables and classes (`spec/harper-realtime.md` section 8).
 
+mod accounts;
 mod interop;
 mod limits;
 mod publishing;

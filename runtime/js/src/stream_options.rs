@@ -1,11 +1,12 @@
 //! What a client wants of a subscription, as the properties of a target in JavaScript and back.
 
-use kora_resource::query::from_value;
-use kora_resource::{Error, Id, Map, Pattern, Result, StreamOptions, Value};
+use kora_resource::{Error, Id, Map, Pattern, Result, StreamOptions, Value, query};
 use kora_store::Subscribe;
 
-/// The properties that a class finds on its target; `None` where there are none. Conditions are in
-/// the target's query already.
+use crate::ops::tables::readable;
+
+/// The properties that a class finds on its target; `None` where there are none. The conditions of a
+/// filter are in the target's query already.
 pub(crate) fn to_value(options: &StreamOptions) -> Option<Value> {
     let StreamOptions {
         omit_current,
@@ -14,7 +15,7 @@ pub(crate) fn to_value(options: &StreamOptions) -> Option<Value> {
         resume,
         only_children,
         pattern,
-        filter: _,
+        filter,
     } = options;
     let properties = [
         ("omitCurrent", omit_current.then_some(Value::Bool(true))),
@@ -22,6 +23,7 @@ pub(crate) fn to_value(options: &StreamOptions) -> Option<Value> {
         ("startTime", start_time.map(Value::number)),
         ("resume", resume.map(|position| Value::String(position.to_string()))),
         ("onlyChildren", only_children.then_some(Value::Bool(true))),
+        ("filter", filter.is_some().then_some(Value::Bool(true))),
         ("pattern", pattern.as_ref().map(|pattern| Value::String(pattern.to_string()))),
     ];
     let map: Map = properties
@@ -41,11 +43,15 @@ pub(crate) fn subscribe(id: Option<Id>, options: &Value) -> Result<Subscribe> {
         Some(_) => Err(Error::invalid(format!("{name} of a subscription must be a string"))),
     };
     let filter = match options.get("conditions") {
-        None | Some(Value::Null) => None,
+        None | Some(Value::Null) => text("filter")?.map(query::parse).transpose()?,
         Some(conditions) => {
-            let query = [Some(("conditions", conditions)), options.get("operator").map(|operator| ("operator", operator))];
-            let query = query.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.clone()));
-            Some(from_value(&Value::Object(query.collect()))?)
+            let operator = options.get("operator").cloned();
+            let query = Map::from_iter(
+                [("conditions", Some(conditions.clone())), ("operator", operator)]
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+            );
+            Some(query::from_value(&Value::Object(query))?)
         }
     };
     Ok(Subscribe {
@@ -61,5 +67,6 @@ pub(crate) fn subscribe(id: Option<Id>, options: &Value) -> Result<Subscribe> {
         only_children: flag("onlyChildren"),
         pattern: text("pattern")?.map(Pattern::parse).transpose()?,
         filter,
+        attributes: readable(options),
     })
 }

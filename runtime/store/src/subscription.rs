@@ -25,8 +25,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use kora_hub::{Delivery, Scope, Subscriber};
 use kora_resource::{
-    Depth, Error, Event, EventKind, Frame, Id, Level, Message, Pattern, Position, Query, Result,
-    Seq, StreamOptions, Target, Version,
+    Attributes, Depth, Error, Event, EventKind, EventValue, Frame, Id, Level, Message, Pattern,
+    Position, Query, Result, Seq, StreamOptions, Target, Value, Version,
 };
 
 use crate::Table;
@@ -60,6 +60,8 @@ pub struct Subscribe {
     /// Only the events of records that satisfy the conditions, and a `leave` event when one no
     /// longer does.
     pub filter: Option<Query>,
+    /// What of each record and message the subscriber may see.
+    pub attributes: Attributes,
 }
 
 impl Subscribe {
@@ -75,6 +77,7 @@ impl Subscribe {
             only_children: options.only_children,
             pattern: options.pattern,
             filter: options.filter,
+            attributes: Attributes::default(),
         }
     }
 }
@@ -101,6 +104,8 @@ pub struct Subscription {
     taken: Seq,
     /// The hub has dropped events that came after `taken`, while something else was being read.
     is_behind: bool,
+    /// What of each event is shown.
+    attributes: Attributes,
 }
 
 #[derive(Debug)]
@@ -119,7 +124,11 @@ impl Subscription {
         }
         let covered = Covered::new(&options)?;
         let filter = match options.filter {
-            Some(query) => EventFilter::new(table, query)?,
+            Some(mut query) => {
+                // What may not be seen must not decide what is sent either.
+                options.attributes.restrict(&mut query, &table.schema().primary_key)?;
+                EventFilter::new(table, query)?
+            }
             None => None,
         };
         let (subscriber, floor) = register(table, &covered)?;
@@ -137,6 +146,7 @@ impl Subscription {
             shown_from: Seq(0),
             taken: floor,
             is_behind: false,
+            attributes: options.attributes,
         };
         match (options.resume, options.start_time, options.previous_count) {
             (Some(position), _, _) if position.epoch == table.epoch() => {
@@ -335,7 +345,10 @@ impl Stream for Subscription {
         if matches!(this.phase, Phase::Ended) {
             return Poll::Ready(None);
         }
-        let message = std::task::ready!(this.poll_message(cx));
+        let message = std::task::ready!(this.poll_message(cx)).and_then(|message| match message {
+            Message::Event(frame) => shown(frame, &this.attributes).map(Message::Event),
+            other => Ok(other),
+        });
         if message.is_err() {
             this.phase = Phase::Ended;
         }
@@ -350,6 +363,22 @@ fn register(table: &Arc<Table>, covered: &Covered) -> Result<(Subscriber, Seq)> 
     let subscriber =
         database.hub().subscribe(table.key(), covered.scope(), database.queue_limit());
     Ok((subscriber, database.head()?))
+}
+
+/// The frame as who may see only some attributes gets it: one of their own, encoded anew.
+fn shown(frame: Arc<Frame>, attributes: &Attributes) -> Result<Arc<Frame>> {
+    if *attributes == Attributes::All {
+        return Ok(frame);
+    }
+    let mut event = frame.event.clone();
+    match &mut event.value {
+        EventValue::Absent => {}
+        EventValue::Record(record) => *record = attributes.of_record(record)?,
+        EventValue::Message(Value::Object(message)) => attributes.retain(message),
+        // A message without attributes has none that could be withheld.
+        EventValue::Message(_) => {}
+    }
+    Ok(Frame::new(event))
 }
 
 /// Whether an event tells of a record's state, which a snapshot shows too; messages it never shows.

@@ -7,20 +7,20 @@ mod inbound;
 mod outbound;
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesOrdered, SelectAll, StreamExt};
-use kora_resource::{Result, Seq, User};
+use kora_resource::{Result, Seq};
 use mqtt_proto::QoS;
 use mqtt_proto::v5::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::codec::{self, Refusal, Version, reason_string};
 use super::session::{Session, Source as Kept};
 use super::sessions::Command;
@@ -68,8 +68,7 @@ struct Connection<W> {
     broker: Arc<Broker>,
     outbox: Outbox<W>,
     version: Version,
-    user: Option<Arc<User>>,
-    address: SocketAddr,
+    client: Arc<Client>,
     session: Session,
     number: u64,
     mailbox: mpsc::Sender<Command>,
@@ -93,7 +92,7 @@ struct Connection<W> {
 /// Serves one client until either side ends.
 pub(super) async fn run<R, W>(
     broker: Arc<Broker>,
-    address: SocketAddr,
+    client: Client,
     source: Source<R>,
     outbox: Outbox<W>,
 ) where
@@ -105,7 +104,8 @@ pub(super) async fn run<R, W>(
     let (sender, mut arrived) = mpsc::channel(ARRIVED);
     let mut reading = pin!(source.run(sender));
     let (mailbox, mut commands) = mpsc::channel(COMMANDS);
-    let handshake = handshake::run(&broker, address, outbox, &mut arrived, mailbox);
+    let address = client.address;
+    let handshake = handshake::run(&broker, client, outbox, &mut arrived, mailbox);
     // The packets come only while somebody reads.
     let accepted = {
         let mut handshake = pin!(handshake);
@@ -301,13 +301,13 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let Some(will) = will.filter(|_| !is_stopping) else { return };
         let delay = will.delay.min(expiry);
         if delay.is_zero() {
-            broker.publish_will(&client_id, self.user, self.address, will).await;
+            broker.publish_will(&client_id, self.client, will).await;
         } else if was_last {
-            let (publisher, user, address) = (Arc::clone(&broker), self.user, self.address);
+            let (publisher, client) = (Arc::clone(&broker), self.client);
             let id = Arc::clone(&client_id);
             let task = tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                publisher.publish_will(&id, user, address, will).await;
+                publisher.publish_will(&id, client, will).await;
             });
             broker.sessions.await_will(&client_id, task.abort_handle());
         }

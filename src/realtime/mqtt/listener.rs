@@ -35,7 +35,8 @@ pub(crate) async fn run(listener: TcpListener, broker: Arc<Broker>) {
         tokio::spawn(async move {
             let (read, write) = stream.into_split();
             let outbox = Outbox::new(write, Framing::None);
-            connection::run(broker, address, Source::Stream(read), outbox).await;
+            let client = broker.client(address);
+            connection::run(broker, client, Source::Stream(read), outbox).await;
         });
     }
 }

@@ -2,11 +2,10 @@
 //! (`spec/harper-realtime.md` section 8, "Payload decode").
 
 use bytes::Bytes;
-use kora_resource::value::{json, msgpack};
-use kora_resource::{Error, EventValue, Frame, Map, Result, Value, Wire};
+use kora_resource::value::{Format, json, msgpack};
+use kora_resource::{Error, Event, EventValue, Frame, Map, Result, Value, Wire};
 
 use crate::http::negotiation::typed;
-use crate::realtime::envelope;
 
 /// The value of a PUBLISH packet. Without a content type JSON objects are decoded and all else stays
 /// bytes, which come back as they were. 400 for a payload that is not of its type.
@@ -21,8 +20,11 @@ pub(super) fn decode(content_type: Option<&str>, payload: Bytes) -> Result<Value
             .then(|| json::parse(&payload).ok())
             .flatten()
             .unwrap_or_else(|| typed("application/octet-stream", Value::Bytes(payload)))),
-        (Some("application/json"), _) => json::parse(&payload)
-            .map_err(|error| Error::invalid(format!("The payload is not JSON: {error}"))),
+        (Some(essence), _) if is_decoded(essence) => {
+            let format = Format::of_media_type(essence).unwrap_or(Format::Json);
+            let failed = |error| Error::invalid(format!("The payload is {error}"));
+            format.decode(&payload).map_err(failed)
+        }
         (Some("text/plain"), _) => text(&payload),
         (Some(essence), Some(whole)) if essence.starts_with("text/") => {
             Ok(typed(whole, text(&payload)?))
@@ -31,31 +33,57 @@ pub(super) fn decode(content_type: Option<&str>, payload: Bytes) -> Result<Value
     }
 }
 
-/// The payload of an event, made once for all its subscribers: the value alone, as JSON; bytes that
-/// came with a type of their own as they are; nothing for a delete.
-pub(super) fn of_event(frame: &Frame) -> Bytes {
-    frame.encoded(Wire::JsonValue, |event| match &event.value {
+/// Whether payloads of this type are decoded to values; others stay what they are.
+fn is_decoded(essence: &str) -> bool {
+    match Format::of_media_type(essence) {
+        Some(Format::Json | Format::Cbor | Format::MessagePack) => true,
+        Some(Format::Yaml | Format::Ndjson | Format::Csv | Format::Text | Format::Form) | None => {
+            false
+        }
+    }
+}
+
+/// The payload of an event: the value alone; bytes that came with a type of their own as they are;
+/// nothing for a delete. JSON, which all clients over TCP get, is made once for all of them.
+pub(super) fn of_event(frame: &Frame, format: Format) -> Bytes {
+    match format {
+        Format::Json => frame.encoded(Wire::JsonValue, |event| encode_event(event, format)),
+        Format::Cbor
+        | Format::MessagePack
+        | Format::Yaml
+        | Format::Ndjson
+        | Format::Csv
+        | Format::Text
+        | Format::Form => encode_event(&frame.event, format),
+    }
+}
+
+fn encode_event(event: &Event, format: Format) -> Bytes {
+    match &event.value {
         EventValue::Absent => Bytes::new(),
-        EventValue::Message(value) => of_value(value),
+        EventValue::Message(value) => of_value(value, format),
         EventValue::Record(record) => {
             let wanted = |name: &str| matches!(name, "contentType" | "data");
             let own = msgpack::decode_properties(record.body(), wanted).ok();
             own.as_ref().and_then(raw).unwrap_or_else(|| {
                 let mut out = Vec::with_capacity(record.body().len() * 5 / 4);
-                envelope::write_content(event, &mut out);
+                if let Err(error) = format.encode_record(record, &mut out) {
+                    tracing::error!("an event of {}: {error}", event.id);
+                    out.clear();
+                }
                 out.into()
             })
         }
-    })
+    }
 }
 
 /// The payload of a value that code has yielded.
-pub(super) fn of_value(value: &Value) -> Bytes {
+pub(super) fn of_value(value: &Value, format: Format) -> Bytes {
     if let Some(raw) = value.as_object().and_then(raw) {
         return raw;
     }
     let mut out = Vec::with_capacity(64);
-    json::write(value, &mut out);
+    format.encode(value, &mut out);
     out.into()
 }
 
@@ -77,14 +105,17 @@ mod tests {
     fn what_is_no_object_comes_back_byte_for_byte() {
         for bytes in [&b"text"[..], b"[1]", b"{broken", b"\xff\x00", b""] {
             let value = decode(None, Bytes::from_static(bytes)).unwrap();
-            assert_eq!(of_value(&value), bytes);
+            assert_eq!(of_value(&value, Format::Json), bytes);
         }
         let object = decode(None, Bytes::from_static(br#"{"a":1}"#)).unwrap();
-        assert_eq!(of_value(&object), &br#"{"a":1}"#[..]);
+        assert_eq!(of_value(&object, Format::Json), &br#"{"a":1}"#[..]);
         let csv = decode(Some("text/csv"), Bytes::from_static(b"a,b")).unwrap();
-        assert_eq!(of_value(&csv), &b"a,b"[..]);
+        assert_eq!(of_value(&csv, Format::Json), &b"a,b"[..]);
         let list = decode(Some("application/json; charset=utf-8"), Bytes::from_static(b"[1]"));
-        assert_eq!(of_value(&list.unwrap()), &b"[1]"[..]);
+        assert_eq!(of_value(&list.unwrap(), Format::Json), &b"[1]"[..]);
+        let cbor = decode(Some("application/cbor"), Bytes::from_static(b"\xa1aa\x01")).unwrap();
+        assert_eq!(of_value(&cbor, Format::Json), &br#"{"a":1}"#[..]);
+        assert_eq!(of_value(&cbor, Format::Cbor), &b"\xa1aa\x01"[..]);
         assert!(decode(Some("application/json"), Bytes::from_static(b"{")).is_err());
         assert!(decode(Some("text/plain"), Bytes::from_static(b"\xff")).is_err());
     }

@@ -1,11 +1,12 @@
 //! From a PUBLISH packet, or a will, to the resource's method.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resource::{Call, Error, Result, Seq, User, Verb};
+use kora_resource::{Call, Error, Result, Seq, Verb};
 
+use super::client::Client;
+use super::stored::Leftover;
 use super::will::Will;
 use super::{Broker, payload, topics};
 use crate::components::registry::Served;
@@ -29,8 +30,7 @@ impl Broker {
     /// the resource tells.
     pub(super) async fn publish(
         self: Arc<Self>,
-        user: Option<Arc<User>>,
-        address: SocketAddr,
+        client: &Client,
         inbound: Inbound,
     ) -> Result<Option<Seq>> {
         let Inbound { topic, payload: bytes, is_retained, content_type } = inbound;
@@ -38,7 +38,8 @@ impl Broker {
             return Err(Error::not_found(format!("The topic {topic} is the broker's own")));
         }
         let place = topics::of_topic(&self.components, &topic)?;
-        let context = self.context(&place.registration, &user, address, &topic);
+        let context = self.context(&place.registration, client, &topic)?;
+        let content_type = content_type.or_else(|| client.content_type.clone());
         let (verb, body) = match (is_retained, bytes.is_empty()) {
             (true, true) => (Verb::Delete, None),
             (true, false) => (Verb::Put, Some(payload::decode(content_type.as_deref(), bytes)?)),
@@ -55,13 +56,12 @@ impl Broker {
     pub(super) async fn publish_will(
         self: &Arc<Self>,
         client_id: &str,
-        user: Option<Arc<User>>,
-        address: SocketAddr,
+        client: Arc<Client>,
         will: Will,
     ) {
         let Will { topic, payload, is_retained, content_type, delay: _ } = will;
         let inbound = Inbound { topic, payload, is_retained, content_type };
-        if let Err(error) = Arc::clone(self).publish(user, address, inbound).await {
+        if let Err(error) = Arc::clone(self).publish(&client, inbound).await {
             tracing::warn!("the will of the MQTT client {client_id} was not published: {error}");
         }
         self.sessions.forget_will(client_id).await;
@@ -69,14 +69,16 @@ impl Broker {
 
     /// Wills of clients that were connected when the process ended, unless they are back.
     pub(super) async fn publish_leftover_wills(self: &Arc<Self>) {
-        for (client_id, will) in self.sessions.leftover_wills().await {
+        for Leftover { client_id, username, will } in self.sessions.leftover_wills().await {
             if self.sessions.is_connected(&client_id) {
                 continue;
             }
-            // Whoever they were, they were allowed to leave it: it is published as the host's own.
-            let address = SocketAddr::from(([127, 0, 0, 1], 0));
-            let user = self.authenticator.authenticate(address, None).await.ok().flatten();
-            self.publish_will(&client_id, user, address, will).await;
+            match self.former_client(username.as_deref()) {
+                Ok(client) => self.publish_will(&client_id, Arc::new(client), will).await,
+                Err(error) => {
+                    tracing::error!("the will of the MQTT client {client_id} waits: {error}");
+                }
+            }
         }
     }
 }

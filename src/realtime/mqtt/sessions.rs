@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kora_resource::User;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -14,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::codec::NEVER_EXPIRES;
 use super::session::Session;
 use super::shared::Loan;
-use super::stored::SessionTables;
+use super::stored::{Leftover, SessionTables};
 use super::will::Will;
 
 /// How long the connection that is taken over may take to let go.
@@ -186,9 +187,9 @@ impl Sessions {
         }
     }
 
-    pub(super) async fn save_will(&self, client_id: &str, will: &Will) {
+    pub(super) async fn save_will(&self, client_id: &str, will: &Will, user: Option<&User>) {
         if let Some(tables) = &self.tables {
-            report(client_id, tables.save_will(client_id, will).await);
+            report(client_id, tables.save_will(client_id, will, user).await);
         }
     }
 
@@ -198,7 +199,7 @@ impl Sessions {
         }
     }
 
-    pub(super) async fn leftover_wills(&self) -> Vec<(String, Will)> {
+    pub(super) async fn leftover_wills(&self) -> Vec<Leftover> {
         let Some(tables) = &self.tables else { return Vec::new() };
         tables.leftover_wills().await.unwrap_or_else(|error| {
             tracing::error!("the wills of MQTT clients can't be read: {error}");

@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kora_resource::{
-    Call, Context, Id, Item, Map, Position, ReplyBody, Resource, Result, Seq, Target, Value, Verb,
+    Call, Context, Id, Item, Map, Position, ReplyBody, Resource, Result, Seq, Target, User, Value,
+    Verb,
 };
 use mqtt_proto::QoS;
 use mqtt_proto::v5::{RetainHandling, SubscriptionOptions};
@@ -23,6 +24,13 @@ use super::will::Will;
 pub(crate) struct SessionTables {
     pub(crate) sessions: Arc<dyn Resource>,
     pub(crate) wills: Arc<dyn Resource>,
+}
+
+/// A will of a client that was connected when the host ended.
+pub(super) struct Leftover {
+    pub(super) client_id: String,
+    pub(super) username: Option<String>,
+    pub(super) will: Will,
 }
 
 /// The schemas of the tables.
@@ -57,11 +65,17 @@ impl SessionTables {
         Ok(if is_over { None } else { from_value(client_id, &value) })
     }
 
-    pub(super) async fn save_will(&self, client_id: &str, will: &Will) -> Result<()> {
+    pub(super) async fn save_will(
+        &self,
+        client_id: &str,
+        will: &Will,
+        user: Option<&User>,
+    ) -> Result<()> {
         let object = object([
             ("topic", Value::from(&*will.topic)),
             ("data", Value::Bytes(will.payload.clone())),
             ("retain", Value::Bool(will.is_retained)),
+            ("user", user.map_or(Value::Null, |user| Value::from(user.username.as_str()))),
             ("contentType", will.content_type.as_deref().map_or(Value::Null, Value::from)),
         ]);
         put(&self.wills, client_id, object).await
@@ -71,8 +85,8 @@ impl SessionTables {
         delete(&self.wills, client_id).await
     }
 
-    /// The wills of clients that were connected when the host ended.
-    pub(super) async fn leftover_wills(&self) -> Result<Vec<(String, Will)>> {
+    /// All wills that are stored.
+    pub(super) async fn leftover_wills(&self) -> Result<Vec<Leftover>> {
         use futures_util::StreamExt;
         let reply = call(&self.wills, Verb::Get, Target::collection(), None).await?;
         let ReplyBody::Items(mut items) = reply else { return Ok(Vec::new()) };
@@ -83,7 +97,7 @@ impl SessionTables {
                 Item::Value(value) => value,
             };
             let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-            let (Some(id), Some(topic)) = (text("id"), text("topic")) else { continue };
+            let (Some(client_id), Some(topic)) = (text("id"), text("topic")) else { continue };
             let payload = match value.get("data") {
                 Some(Value::Bytes(bytes)) => bytes.clone(),
                 _ => Bytes::new(),
@@ -95,7 +109,7 @@ impl SessionTables {
                 content_type: text("contentType").map(Into::into),
                 delay: std::time::Duration::ZERO,
             };
-            wills.push((id, will));
+            wills.push(Leftover { client_id, username: text("user"), will });
         }
         Ok(wills)
     }

@@ -2,23 +2,25 @@
 //! of a WebSocket with the subprotocol `mqtt`, whose borders mean nothing to packets.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocketError, WebSocketRead};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use kora_resource::Result;
 use mqtt_proto::v5::Packet;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
 
+use super::client::Client;
 use super::codec::{Decoder, Refusal};
 use super::{Broker, PACKET_LIMIT, connection};
 use crate::http::body::ResponseBody;
-use crate::http::{Response, problem};
+use crate::http::peer::Peer;
+use crate::http::{Response, negotiation, problem};
 use crate::realtime::frame_writer::{
     BATCH, FrameWriter, Opcode, encode_close, encode_frame, write_header,
 };
@@ -188,12 +190,24 @@ pub(crate) fn is_offered(request: &Request<Incoming>) -> bool {
         .any(|protocol| protocol.trim() == "mqtt")
 }
 
+/// What the headers of the upgrade say of a client: who it is, and what its payloads are
+/// (`spec/harper-realtime.md` section 8). 406 for a format that there is none of.
+fn client(peer: &Peer, headers: &HeaderMap) -> Result<Client> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let format = negotiation::choose(headers, None)?.format;
+    Ok(Client { format, content_type: content_type.map(Into::into), ..Client::new(peer) })
+}
+
 /// Accepts the upgrade of a client that offers MQTT.
 pub(crate) fn accept_web_socket(
     mut request: Request<Incoming>,
-    address: SocketAddr,
+    peer: &Peer,
     broker: &Arc<Broker>,
 ) -> Response {
+    let client = match client(peer, request.headers()) {
+        Ok(client) => client,
+        Err(error) => return problem::response(&error, request.uri().path()),
+    };
     let (response, upgraded) = match fastwebsockets::upgrade::upgrade(&mut request) {
         Ok(accepted) => accepted,
         Err(error) => return problem::with_text(StatusCode::BAD_REQUEST, error.to_string()),
@@ -211,7 +225,7 @@ pub(crate) fn accept_web_socket(
         read.set_auto_pong(false);
         read.set_max_message_size(PACKET_LIMIT);
         let outbox = Outbox::new(write, Framing::WebSocket);
-        connection::run(broker, address, Source::WebSocket(read), outbox).await;
+        connection::run(broker, client, Source::WebSocket(read), outbox).await;
     });
     let mut response = response.map(|_| ResponseBody::Empty);
     response

@@ -4,9 +4,11 @@ use std::process::{Command, Stdio};
 
 use fastwebsockets::OpCode;
 use mqtt_proto::v5::Packet;
+use serde_json::{Value, json};
 
 use super::app;
 use crate::harness::mqtt::connect;
+use crate::harness::npm;
 
 #[tokio::test]
 async fn mqtt_is_spoken_over_web_sockets() {
@@ -46,6 +48,8 @@ async fn mosquitto_clients_work() {
                 .output()
                 .unwrap();
             assert!(publish.status.success(), "{publish:?}");
+            // With quality 0 the client leaves before the message is stored.
+            server.until("/Room/m", |room| room.body.contains(&format!("{version} {qos}"))).await;
             let subscribe = Command::new("mosquitto_sub")
                 .args(["-p", &port, "-V", version, "-q", qos, "-t", "Room/+", "-C", "1", "-W", "20"])
                 .stdin(Stdio::null())
@@ -54,5 +58,49 @@ async fn mosquitto_clients_work() {
             let said = String::from_utf8(subscribe.stdout).unwrap();
             assert_eq!(said, format!("{{\"id\":\"m\",\"name\":\"{version} {qos}\"}}\n"));
         }
+    }
+}
+
+/// The `mqtt` package of npm, over TCP and over WebSocket.
+#[tokio::test]
+async fn the_npm_client_works() {
+    let Some(packages) = npm::packages("mqtt") else { return };
+    if Command::new("node").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: node is not installed (apt-get install nodejs)");
+        return;
+    }
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mqtt/client.js");
+    // Where its packages are is where node looks for them.
+    std::fs::copy(script, packages.join("client.js")).unwrap();
+    let mut expected = Vec::new();
+    for version in [4, 5] {
+        for qos in 0..3 {
+            let (id, said) = (format!("v{version}q{qos}"), r#"{"name":"said"}"#);
+            let topic = format!("Room/{id}");
+            let record = json!({"id": id, "name": "put"}).to_string();
+            expected.push(json!([qos, topic, record, qos, false]));
+            expected.push(json!([topic, said, qos, false]));
+            expected.push(json!([topic, "", qos, false]));
+        }
+    }
+    expected.push(json!([false, true]));
+    for n in 1..=3 {
+        let record = json!({"id": n.to_string(), "name": format!("missed {n}")}).to_string();
+        expected.push(json!([format!("Room/{n}"), record, 1, false]));
+    }
+    expected.push(json!(["Room/will", r#"{"name":"gone"}"#, 1, false]));
+    for scheme in ["mqtt", "ws"] {
+        let app = app();
+        let server = app.run();
+        let address = if scheme == "ws" { server.address } else { server.mqtt };
+        let url = format!("{scheme}://{address}");
+        let mut node = Command::new("timeout");
+        node.args(["60", "node", "client.js", &url]).current_dir(&packages).stdin(Stdio::null());
+        let ran = tokio::task::spawn_blocking(move || node.output()).await.unwrap().unwrap();
+        let stderr = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{url}: {stderr}");
+        let stdout = String::from_utf8(ran.stdout).unwrap();
+        let said = stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+        assert_eq!(said.collect::<Vec<Value>>(), expected, "{url}: {stderr}");
     }
 }

@@ -25,6 +25,8 @@ export class RequestTarget extends URLSearchParams {
   previousCount: number | undefined;
   startTime: number | undefined;
   onlyChildren: boolean | undefined;
+  /** Whether the conditions of the query hold for events, too. */
+  filter: boolean | undefined;
   /** The position of the change log that a client goes on from; opaque. */
   resume: string | undefined;
   /** The levels of an MQTT topic filter below the resource: `+/x`. */

@@ -1,11 +1,9 @@
 //! CONNECT and CONNACK: who the client is, what both sides can take, and which session it gets.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, SelectAll};
-use kora_resource::User;
 use mqtt_proto::Protocol;
 use mqtt_proto::v5::{
     Connack, ConnackProperties, Connect, ConnectReasonCode, Packet,
@@ -13,11 +11,12 @@ use mqtt_proto::v5::{
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
+use super::super::client::Client;
 use super::super::codec::{self, Version, reason_string};
 use super::super::sessions::Command;
 use super::super::transport::{Arrived, Outbox};
 use super::super::will::Will;
-use super::super::{Broker, Credentials, PACKET_LIMIT};
+use super::super::{Broker, PACKET_LIMIT};
 use super::{Connection, MOST_PUBLISHING, TOPIC_ALIASES};
 
 /// How long a client may take to say CONNECT.
@@ -26,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Waits for CONNECT and answers it. `None` for a client that was refused or says nothing.
 pub(super) async fn run<W: AsyncWrite + Unpin + Send>(
     broker: &Arc<Broker>,
-    address: SocketAddr,
+    client: Client,
     mut outbox: Outbox<W>,
     arrived: &mut mpsc::Receiver<Arrived>,
     mailbox: mpsc::Sender<Command>,
@@ -47,8 +46,8 @@ pub(super) async fn run<W: AsyncWrite + Unpin + Send>(
         Protocol::V500 => Version::V5,
         Protocol::V310 | Protocol::V311 => Version::V3,
     };
-    match admit(broker, address, &connect, version).await {
-        Ok(user) => Some(accept(broker, address, outbox, mailbox, connect, version, user).await),
+    match admit(broker, client, &connect, version).await {
+        Ok(client) => Some(accept(broker, client, outbox, mailbox, connect, version).await),
         Err((reason, text)) => {
             let mut connack = Connack::new(false, reason);
             connack.properties.reason_string = reason_string(&text);
@@ -62,10 +61,10 @@ pub(super) async fn run<W: AsyncWrite + Unpin + Send>(
 
 async fn admit(
     broker: &Broker,
-    address: SocketAddr,
+    client: Client,
     connect: &Connect,
     version: Version,
-) -> Result<Option<Arc<User>>, (ConnectReasonCode, String)> {
+) -> Result<Client, (ConnectReasonCode, String)> {
     let refuse = |reason, text: &str| Err((reason, text.to_owned()));
     if connect.properties.auth_method.is_some() {
         let text = "Only user name and password are taken for authentication";
@@ -80,13 +79,15 @@ async fn admit(
         let text = "A session that is to last needs a client identifier";
         return refuse(ConnectReasonCode::ClientIdentifierNotValid, text);
     }
-    let credentials = connect.username.as_ref().map(|username| Credentials {
-        username: username.to_string(),
-        password: connect.password.as_ref().map(|password| password.to_vec()).unwrap_or_default(),
-    });
-    match broker.authenticator.authenticate(address, credentials).await {
-        Ok(Some(user)) => Ok(Some(user)),
-        Ok(None) => refuse(ConnectReasonCode::NotAuthorized, "Must login"),
+    let Some(username) = &connect.username else {
+        return match &client.user {
+            Some(_) => Ok(client),
+            None => refuse(ConnectReasonCode::NotAuthorized, "Must login"),
+        };
+    };
+    let password = connect.password.as_deref().unwrap_or_default();
+    match broker.authenticate(username, password).await {
+        Ok(user) => Ok(Client { user: Some(user), ..client }),
         Err(error) if error.status() == 401 => {
             Err((ConnectReasonCode::BadUserNameOrPassword, error.message))
         }
@@ -96,12 +97,11 @@ async fn admit(
 
 async fn accept<W: AsyncWrite + Unpin + Send>(
     broker: &Arc<Broker>,
-    address: SocketAddr,
+    client: Client,
     outbox: Outbox<W>,
     mailbox: mpsc::Sender<Command>,
     connect: Connect,
     version: Version,
-    user: Option<Arc<User>>,
 ) -> (Connection<W>, Option<Duration>) {
     let assigned = connect.client_id.is_empty().then(new_client_id);
     let client_id = assigned.clone().unwrap_or_else(|| Arc::clone(&connect.client_id));
@@ -110,7 +110,7 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
         broker.sessions.open(&client_id, connect.clean_start, expiry, mailbox.clone()).await;
     let will = connect.last_will.map(Will::from);
     if let Some(will) = &will {
-        broker.sessions.save_will(&client_id, will).await;
+        broker.sessions.save_will(&client_id, will, client.user.as_deref()).await;
     }
     let properties = ConnackProperties {
         receive_max: Some(MOST_PUBLISHING as u16),
@@ -125,8 +125,7 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
         broker: Arc::clone(broker),
         outbox,
         version,
-        user,
-        address,
+        client: Arc::new(client),
         session: opened.session,
         number: opened.connection,
         mailbox,

@@ -86,9 +86,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             content_type: publish.properties.content_type,
         };
         let broker = Arc::clone(&self.broker);
-        let (user, address) = (self.user.clone(), self.address);
+        let client = Arc::clone(&self.client);
         let published = async move {
-            Published { tracked, result: broker.publish(user, address, inbound).await }
+            Published { tracked, result: broker.publish(&client, inbound).await }
         };
         // A table takes writes in the order in which they are handed over. Code does not, and who
         // leaves out his own messages must know them before they come back: one at a time.

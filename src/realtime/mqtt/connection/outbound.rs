@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{Stream, StreamExt};
+use kora_resource::value::Format;
 use kora_resource::{
     Connect, Epoch, Error, EventKind, Frame, Id, Message, Opens, Pattern, Result, Value,
     Wire,
@@ -157,8 +158,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             } else if is_resumed && shared.is_none() {
                 begin.resume = position;
             }
-            let context =
-                self.broker.context(&registration, &self.user, self.address, plain);
+            let context = self.broker.context(&registration, &self.client, plain)?;
             feed.pattern = filtered.pattern;
             feed.registration = Some(Arc::clone(&registration));
             // Members of a group but the first share its stream.
@@ -257,7 +257,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
                 let topic = event_topic(feed, &frame.event.id);
                 let outbound = Outbound {
                     topic: &topic,
-                    payload: payload::of_event(frame),
+                    payload: payload::of_event(frame, self.client.format),
                     is_retained: false,
                     content_type: None,
                 };
@@ -284,7 +284,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let topic = event_topic(feed, &event.id);
         let Some(seq) = event.seq else {
             // A current record: it stands for what was retained.
-            let payload = payload::of_event(frame);
+            let payload = payload::of_event(frame, self.client.format);
             let outbound =
                 Outbound { topic: &topic, payload, is_retained: true, content_type: None };
             return self.send_kept(filter, &outbound, None);
@@ -300,6 +300,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let is_plain = options.max_qos == QoS::Level0
             && !options.retain_as_published
             && subscription_id.is_none()
+            && self.client.format == Format::Json
             && !feed.follows_gap;
         let follows_gap = feed.follows_gap;
         let admission = self.session.admit(filter, seq);
@@ -308,7 +309,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         }
         let is_retained = options.retain_as_published
             && matches!(event.kind, EventKind::Put | EventKind::Patch | EventKind::Delete);
-        let payload = payload::of_event(frame);
+        let payload = payload::of_event(frame, self.client.format);
         let outbound = Outbound { topic: &topic, payload, is_retained, content_type: None };
         self.write(&outbound, admission, subscription_id, follows_gap);
     }
@@ -321,7 +322,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             Version::V5 => Wire::Mqtt5,
         };
         let encode = || {
-            let payload = payload::of_event(frame);
+            let payload = payload::of_event(frame, self.client.format);
             Delivery {
                 topic,
                 payload: &payload,
@@ -355,7 +356,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
             Message::Raw { data, .. } => (Arc::clone(&feed.topic), data.clone()),
             Message::Value(value) => {
-                let Some(found) = event_of(feed, value) else { return };
+                let Some(found) = event_of(feed, value, self.client.format) else { return };
                 found
             }
             Message::Event(_) | Message::Position(_) | Message::Gap => return,
@@ -456,10 +457,10 @@ fn event_topic(feed: &Feed, id: &Id) -> String {
 
 /// Topic and payload of `{id, value, type}`, which is what a class's `subscribe` should yield; of
 /// anything else it is the value itself. `None` for what does not concern the subscription.
-fn event_of(feed: &Feed, value: &Value) -> Option<(Arc<str>, Bytes)> {
+fn event_of(feed: &Feed, value: &Value, format: Format) -> Option<(Arc<str>, Bytes)> {
     let object = value.as_object();
     let event = object.filter(|object| object.contains_key("id") && object.contains_key("value"));
-    let Some(event) = event else { return Some((Arc::clone(&feed.topic), payload::of_value(value))) };
+    let Some(event) = event else { return Some((Arc::clone(&feed.topic), payload::of_value(value, format))) };
     let id = event.get("id").and_then(Id::from_value)?;
     if let Some(kind) = event.get("type").and_then(Value::as_str)
         && !matches!(kind, "put" | "delete" | "message" | "patch")
@@ -471,7 +472,7 @@ fn event_of(feed: &Feed, value: &Value) -> Option<(Arc<str>, Bytes)> {
     }
     let payload = match event.get("value") {
         None | Some(Value::Null) => Bytes::new(),
-        Some(value) => payload::of_value(value),
+        Some(value) => payload::of_value(value, format),
     };
     Some((event_topic(feed, &id).into(), payload))
 }
