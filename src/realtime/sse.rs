@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
 use kora_resource::value::json;
 use kora_resource::{
     Connect, Epoch, Error, Map, Message, Opens, Outgoing, Result, Target, Value,
@@ -41,6 +41,12 @@ pub(crate) async fn respond(
 ) -> Response {
     let (request, _) = request.into_parts();
     let mut response = match connect(exchange, &request).await {
+        // A stream that is known to be empty: the class has nothing for this client.
+        Ok(outgoing) if outgoing.size_hint() == (0, Some(0)) => {
+            let mut response = Response::new(ResponseBody::Empty);
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
         Ok(outgoing) => Response::new(ResponseBody::Streamed(Box::pin(EventStream::new(
             outgoing,
             drain.clone(),
@@ -65,6 +71,7 @@ async fn connect(exchange: &Exchange<'_>, request: &Parts) -> Result<Outgoing> {
     let registration = exchange.registration;
     let asked = asked::read(&url(request)[exchange.remainder_start..])?;
     let target = Target::parse(&asked.remainder, registration.resource.schema().as_deref())?;
+    let target = Target { params: exchange.params.clone(), ..target };
     let mut options = asked.options;
     // An id that is no position is one of the class's own.
     if let Some(last) = request.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()) {

@@ -23,7 +23,8 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use kora_resource::value::Format;
 use kora_resource::{
-    Connect, Context, Epoch, Error, ErrorKind, Message, Opens, Outgoing, Result, Target, Value,
+    Connect, Context, Epoch, Error, ErrorKind, Message, Opens, Outgoing, Params, Result, Target,
+    Value,
 };
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
@@ -73,7 +74,7 @@ enum End {
 /// the reason of a close, but no status of a refused upgrade.
 pub(crate) fn accept(
     mut request: Request<Incoming>,
-    found: Option<(Arc<Registration>, String)>,
+    found: Option<(Arc<Registration>, String, Params)>,
     peer: &Peer,
     drain: &Drain,
 ) -> Response {
@@ -87,9 +88,9 @@ pub(crate) fn accept(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let opening = match found {
-        Some((registration, remainder)) => {
+        Some((registration, remainder, params)) => {
             let context = peer.context(registration.served, &request);
-            Opening::To { registration, remainder, context }
+            Opening::To { registration, remainder, params, context }
         }
         None => Opening::ToNobody { path: request.uri.path().to_owned() },
     };
@@ -105,7 +106,7 @@ pub(crate) fn accept(
 
 /// What a socket was opened to.
 enum Opening {
-    To { registration: Arc<Registration>, remainder: String, context: Arc<Context> },
+    To { registration: Arc<Registration>, remainder: String, params: Params, context: Arc<Context> },
     ToNobody { path: String },
 }
 
@@ -115,8 +116,10 @@ impl Opening {
         headers: &HeaderMap,
         inbox: Inbox,
     ) -> Result<(Outgoing, Envelopes)> {
-        let (registration, remainder, context) = match self {
-            Opening::To { registration, remainder, context } => (registration, remainder, context),
+        let (registration, remainder, params, context) = match self {
+            Opening::To { registration, remainder, params, context } => {
+                (registration, remainder, params, context)
+            }
             Opening::ToNobody { path } => {
                 let reason = format!("No resource was found to handle {path}");
                 return Err(Error::not_found(reason));
@@ -125,6 +128,7 @@ impl Opening {
         let resource = registration.resource.clone();
         let asked = asked::read(&remainder)?;
         let target = Target::parse(&asked.remainder, resource.schema().as_deref())?;
+        let target = Target { params, ..target };
         let format = negotiation::choose(headers, target.extension.as_deref())?.format;
         let envelopes = Envelopes { format, positions: asked.positions, epoch: None };
         let incoming: kora_resource::Incoming = Box::pin(inbox);

@@ -3,7 +3,7 @@
 use kora_resource::{Error, Id, Map, Pattern, Result, StreamOptions, Value, query};
 use kora_store::Subscribe;
 
-use crate::ops::tables::readable;
+use crate::ops::searches::readable;
 
 /// The properties that a class finds on its target; `None` where there are none. The conditions of a
 /// filter are in the target's query already.

@@ -40,7 +40,7 @@ pub use options::{ByteSize, Durability, Retention, StoreOptions};
 pub use search::Search;
 pub use store::Store;
 pub use subscription::{Gap, Replay, Subscribe, Subscription};
-pub use table::Table;
+pub use table::{Counting, Table};
 pub use transaction::{Committed, Transaction};
 
 #[cfg(test)]

@@ -59,7 +59,10 @@ impl SessionTables {
         let value = match reply {
             ReplyBody::Record(record) => Value::Object(record.to_map()?),
             ReplyBody::Value(value) => value,
-            ReplyBody::Absent | ReplyBody::Items(_) | ReplyBody::Raw { .. } => return Ok(None),
+            ReplyBody::Absent
+            | ReplyBody::Items(_)
+            | ReplyBody::Raw { .. }
+            | ReplyBody::Stream { .. } => return Ok(None),
         };
         let is_over = number(&value, "expires").is_some_and(|expires| expires <= now());
         Ok(if is_over { None } else { from_value(client_id, &value) })

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kora_resource::{Depth, Error, Id, Level, Pattern, Protocol, Result, StreamOptions, Target};
+use kora_resource::{Depth, Error, Id, Level, Params, Pattern, Protocol, Result, StreamOptions, Target};
 
 use crate::components::Components;
 use crate::components::registry::Registration;
@@ -27,8 +27,9 @@ pub(super) fn of_topic(components: &Components, topic: &str) -> Result<Place> {
     if topic.is_empty() || topic.contains(['+', '#', '\0']) {
         return Err(Error::invalid(format!("'{topic}' is not the name of a topic")));
     }
-    let (registration, rest) = find(components, topic)?;
+    let (registration, rest, params) = find(components, topic)?;
     let target = match rest {
+        "" if !params.is_empty() => Target { url: String::new(), params, ..Target::default() },
         // `T` and `T/` are both the topic of the resource itself.
         "" | "/" => Target { url: rest.to_owned(), ..Target::default() },
         rest => record(&registration, rest)?,
@@ -44,7 +45,8 @@ pub(super) fn of_filter(components: &Components, filter: &str) -> Result<Filtere
     let literal = literal.join("/");
     if literal.len() == filter.len() {
         let mut place = of_topic(components, filter)?;
-        let pattern = place.target.id.is_none().then(root);
+        let is_own = place.target.id.is_none() && place.target.params.is_empty();
+        let pattern = is_own.then(root);
         let options = StreamOptions { pattern: pattern.clone(), ..StreamOptions::default() };
         if place.registration.resource.schema().is_some() && pattern.is_some() {
             // A table's own topic is not its collection.
@@ -52,7 +54,11 @@ pub(super) fn of_filter(components: &Components, filter: &str) -> Result<Filtere
         }
         return Ok(Filtered { place, options, pattern: None });
     }
-    let (registration, _) = find(components, &literal)?;
+    let (registration, _, params) = find(components, &literal)?;
+    if !params.is_empty() {
+        let text = format!("Wildcards can't follow the path of {} with its parameters", registration.path);
+        return Err(Error::invalid(text));
+    }
     let below = filter.get(registration.path.len()..).unwrap_or_default();
     let pattern = Pattern::parse(below.strip_prefix('/').unwrap_or(below))?;
     let prefix = pattern.prefix();
@@ -87,15 +93,23 @@ fn root() -> Pattern {
     Pattern { levels: Vec::new(), depth: Depth::Exact }
 }
 
-fn find<'t>(components: &Components, topic: &'t str) -> Result<(Arc<Registration>, &'t str)> {
+/// Who answers for a topic, what of it is left, and what the parameters of the path stand for, which
+/// leave nothing.
+fn find<'t>(
+    components: &Components,
+    topic: &'t str,
+) -> Result<(Arc<Registration>, &'t str, Params)> {
     // Where a query would begin the name of a topic ends.
     let topic = topic.split('?').next().unwrap_or_default();
     let url = format!("/{topic}");
     let snapshot = components.snapshot();
     let found = snapshot.registry.find(&url, Protocol::Mqtt).and_then(|found| {
+        if !found.params.is_empty() {
+            return Some((Arc::clone(found.registration), "", found.params));
+        }
         let rest = topic.get(found.registration.path.len()..)?;
         let is_whole = found.registration.path.is_empty() || rest.is_empty() || rest.starts_with('/');
-        is_whole.then(|| (Arc::clone(found.registration), rest))
+        is_whole.then(|| (Arc::clone(found.registration), rest, Params::new()))
     });
     found.ok_or_else(|| {
         Error::not_found(format!("No resource was found to handle the topic {topic}"))

@@ -33,12 +33,22 @@ pub(super) struct Feed {
     pattern: Option<Pattern>,
     /// The topic of messages that name no id.
     topic: Arc<str>,
+    topics: Topics,
     stop: AbortHandle,
     pub(super) is_shared: bool,
     /// The epoch of the positions, once it is told.
     epoch: Option<Epoch>,
     /// Changes are missing before what comes now.
     follows_gap: bool,
+}
+
+/// Which topics the messages of a subscription have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Topics {
+    /// The resource's path and the id.
+    OfIds,
+    /// The filter itself, whatever the id: the broker's own topics, and paths with parameters.
+    OfFilter,
 }
 
 impl Feed {
@@ -138,6 +148,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             registration: None,
             pattern: None,
             topic: plain.into(),
+            topics: Topics::OfFilter,
             stop,
             is_shared: shared.is_some(),
             epoch: None,
@@ -160,6 +171,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
             let context = self.broker.context(&registration, &self.client, plain)?;
             feed.pattern = filtered.pattern;
+            if filtered.place.target.params.is_empty() {
+                feed.topics = Topics::OfIds;
+            }
             feed.registration = Some(Arc::clone(&registration));
             // Members of a group but the first share its stream.
             match shared.is_some() && self.broker.groups.contains(filter) {
@@ -448,10 +462,10 @@ fn is_told(kind: EventKind) -> bool {
 }
 
 fn event_topic(feed: &Feed, id: &Id) -> String {
-    match &feed.registration {
-        Some(_) if *id == Id::Null && feed.pattern.is_none() => feed.topic.to_string(),
-        Some(registration) => topics::of_event(registration, id),
-        None => feed.topic.to_string(),
+    let is_own = *id == Id::Null && feed.pattern.is_none();
+    match (&feed.registration, feed.topics) {
+        (Some(registration), Topics::OfIds) if !is_own => topics::of_event(registration, id),
+        (Some(_) | None, _) => feed.topic.to_string(),
     }
 }
 
