@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder with the `node_modules` of `tests/fixtures/<fixture>`; `None`, said on stderr, without
-/// npm. One test a fixture: two would install into the same folder at the same time.
+/// npm.
 pub fn packages(fixture: &str) -> Option<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(fixture);
     std::fs::create_dir_all(&folder).unwrap();
+    // Tests run at the same time; the lock goes with the file.
+    let installing = std::fs::File::create(folder.join(".installing")).unwrap();
+    installing.lock().unwrap();
     let lock = std::fs::read(fixtures.join("package-lock.json")).unwrap();
     let done = folder.join("node_modules/.package-lock.json");
     if done.exists() && std::fs::read(folder.join("package-lock.json")).ok().as_ref() == Some(&lock)

@@ -12,7 +12,7 @@ use crate::harness::{App, DOGS, Server, rounds};
 
 /// How often each client is cut off.
 fn cuts() -> usize {
-    rounds("KORA_CUTS", 60)
+    rounds("KORA_CUTS", 200)
 }
 
 const WRITES: usize = 1500;

@@ -10,12 +10,12 @@ use crate::harness::mqtt::connect;
 use crate::harness::{App, DOGS};
 
 /// Of each kind.
-const READERS: usize = 12;
-const WRITES: usize = 500;
+const READERS: usize = 4;
+const WRITES: usize = 300;
 const SIZE: usize = 100_000;
-/// What the server may need more than before: far less than the 50 MB that were written, of which an
-/// unbounded server would keep a record and two encoded forms each.
-const GROWTH: u64 = 40 << 20;
+/// What the server may need more than before: less than the 30 MB that were written, of which a server
+/// without bounds would keep each record and three encoded forms.
+const GROWTH: u64 = 24 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_that_stop_are_bounded_and_lose_nothing() {

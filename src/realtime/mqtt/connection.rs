@@ -197,8 +197,23 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
                     }
                 }
             };
-            let step = step.and_then(|()| self.bring_what_is_ready());
             if let Err(end) = step {
+                return end;
+            }
+            // What else is at hand goes out in the same write.
+            while self.publishing.len() < MOST_PUBLISHING
+                && self.outbox.has_room()
+                && let Ok(packet) = arrived.try_recv()
+            {
+                heard = Instant::now();
+                if let Err(end) = self.take(packet).await {
+                    return end;
+                }
+            }
+            while let Some(Some(published)) = self.publishing.next().now_or_never() {
+                self.acknowledge(published);
+            }
+            if let Err(end) = self.bring_what_is_ready() {
                 return end;
             }
             if self.outbox.flush().await.is_err() {
@@ -316,13 +331,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
     /// Has others get the shared messages that this client has not acknowledged.
     fn give_back_loans(&mut self) {
         let is_loan = |kept: &Kept| matches!(kept, Kept::Shared(_));
-        let ids: Vec<u16> = self
-            .session
-            .in_flight
-            .iter()
-            .filter(|(_, flight)| is_loan(&flight.source))
-            .map(|(id, _)| *id)
-            .collect();
+        let flights = self.session.in_order().into_iter();
+        let ids: Vec<u16> =
+            flights.filter(|(_, flight)| is_loan(&flight.source)).map(|(id, _)| id).collect();
         for id in ids {
             if let Some(flight) = self.session.settle(id)
                 && let Kept::Shared(loan) = flight.source

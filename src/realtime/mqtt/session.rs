@@ -6,7 +6,7 @@
 //! again with its old packet identifier. Only what is in no log (current records on their way, what a
 //! class has yielded) is kept as a message, and only while it is in flight.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,8 +26,10 @@ pub(super) struct Session {
     pub(super) expiry: u32,
     /// By filter, in the order of the client's packets.
     pub(super) subscriptions: IndexMap<Arc<str>, Subscribed>,
-    /// What the client has not acknowledged, in the order of sending.
-    pub(super) in_flight: IndexMap<u16, InFlight>,
+    /// What the client has not acknowledged, by packet identifier.
+    pub(super) in_flight: HashMap<u16, InFlight>,
+    /// How many messages were ever given an identifier.
+    tracked: u64,
     /// Identifiers of the client's own messages of quality of service 2 that it has not released.
     pub(super) received: HashSet<u16>,
     last_id: u16,
@@ -95,6 +97,8 @@ enum Met {
 /// A message that the client has not acknowledged.
 #[derive(Debug)]
 pub(super) struct InFlight {
+    /// Its place in the order of sending.
+    number: u64,
     pub(super) filter: Arc<str>,
     pub(super) qos: QoS,
     pub(super) stage: Stage,
@@ -138,7 +142,8 @@ impl Session {
             client_id,
             expiry,
             subscriptions: IndexMap::new(),
-            in_flight: IndexMap::new(),
+            in_flight: HashMap::new(),
+            tracked: 0,
             received: HashSet::new(),
             last_id: 0,
             is_changed: true,
@@ -209,14 +214,13 @@ impl Session {
                 break self.last_id;
             }
         };
-        let filter = Arc::clone(filter);
-        self.in_flight.insert(id, InFlight { filter, qos, stage: Stage::Sent, source });
+        self.restore_in_flight(id, Arc::clone(filter), qos, Stage::Sent, source);
         Admission::Tracked { qos, id, is_repeated: false }
     }
 
     /// The client has the message for good.
     pub(super) fn settle(&mut self, id: u16) -> Option<InFlight> {
-        let flight = self.in_flight.shift_remove(&id)?;
+        let flight = self.in_flight.remove(&id)?;
         self.is_changed = true;
         if let Source::Log(seq) = flight.source
             && let Some(subscribed) = self.subscriptions.get_mut(&flight.filter)
@@ -247,10 +251,27 @@ impl Session {
         });
     }
 
-    /// Restores what a store has kept.
-    pub(super) fn restore_in_flight(&mut self, id: u16, flight: InFlight) {
-        self.last_id = self.last_id.max(id);
-        self.in_flight.insert(id, flight);
+    /// Remembers a message under an identifier, after all that are in flight.
+    pub(super) fn restore_in_flight(
+        &mut self,
+        id: u16,
+        filter: Arc<str>,
+        qos: QoS,
+        stage: Stage,
+        source: Source,
+    ) {
+        self.last_id = id;
+        self.tracked += 1;
+        let number = self.tracked;
+        self.in_flight.insert(id, InFlight { number, filter, qos, stage, source });
+    }
+
+    /// What the client has not acknowledged, in the order of sending.
+    pub(super) fn in_order(&self) -> Vec<(u16, &InFlight)> {
+        let mut flights: Vec<_> =
+            self.in_flight.iter().map(|(id, flight)| (*id, flight)).collect();
+        flights.sort_unstable_by_key(|(_, flight)| flight.number);
+        flights
     }
 
     pub(super) fn is_durable(&self) -> bool {

@@ -181,10 +181,10 @@ fn to_value(session: &Session) -> Value {
             ("pending", Value::Array(pending.collect())),
         ])
     });
-    let in_flight = session.in_flight.iter().filter_map(|(id, flight)| {
+    let in_flight = session.in_order().into_iter().filter_map(|(id, flight)| {
         let Source::Log(seq) = flight.source else { return None };
         Some(object([
-            ("id", Value::Int(i64::from(*id))),
+            ("id", Value::Int(i64::from(id))),
             ("topic", Value::from(&*flight.filter)),
             ("qos", Value::Int(flight.qos as i64)),
             ("seq", Value::number(seq.0 as f64)),
@@ -227,7 +227,7 @@ fn from_value(client_id: &str, value: &Value) -> Option<Session> {
         let filter = flight.get("topic")?.as_str()?.into();
         let stage = if flag(flight, "received") { Stage::Received } else { Stage::Sent };
         let flight_id = number(flight, "id")? as u16;
-        session.restore_in_flight(flight_id, InFlight { filter, qos: qos(flight)?, stage, source });
+        session.restore_in_flight(flight_id, filter, qos(flight)?, stage, source);
     }
     let received = array(value, "received").iter().filter_map(Value::as_f64);
     session.received = received.map(|id| id as u16).collect();
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(back.subscriptions[&filter].progress, session.subscriptions[&filter].progress);
         assert_eq!(back.subscriptions[&filter].id, Some(9));
         assert_eq!(back.subscriptions[&filter].options, session.subscriptions[&filter].options);
-        assert_eq!(format!("{:?}", back.in_flight), format!("{:?}", session.in_flight));
+        assert_eq!(format!("{:?}", back.in_order()), format!("{:?}", session.in_order()));
         assert_eq!((back.expiry, back.received), (60, session.received));
         assert!(from_value("client", &Value::Null).is_none());
     }

@@ -18,8 +18,8 @@ const ROLES: &str = "reader:\n  data:\n    Room: { read: true }\n\
      id: { read: true }\n            name: { read: true }\n";
 
 const OPERATE: &str = "import { Resource, server } from 'harperdb';\n\
-     export class Operate extends Resource {\n\tstatic loadAsInstance = false;\n\
-     \tpost(target, data) { return server.operation(data, this.getContext(), false); }\n}\n";
+     export class Operate extends Resource {\n\
+     \tpost(data) { return server.operation(data, this.getContext(), false); }\n}\n";
 
 fn app() -> App {
     App::new(&[

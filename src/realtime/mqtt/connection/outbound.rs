@@ -76,12 +76,12 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
         }
         let mut again = Vec::new();
-        for (id, flight) in &self.session.in_flight {
+        for (id, flight) in self.session.in_order() {
             match (&flight.source, flight.stage) {
-                (_, Stage::Received) => again.push((*id, None)),
+                (_, Stage::Received) => again.push((id, None)),
                 (Source::Kept { topic, payload, is_retained }, Stage::Sent) => {
                     let kept = (flight.qos, Arc::clone(topic), payload.clone(), *is_retained);
-                    again.push((*id, Some(kept)));
+                    again.push((id, Some(kept)));
                 }
                 // The stream brings it again; a loan was given back.
                 (Source::Log(_) | Source::Shared(_), Stage::Sent) => {}
