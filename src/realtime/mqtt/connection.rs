@@ -2,6 +2,7 @@
 //! what its subscriptions bring ([`outbound`]) as fast as the client reads and acknowledges, and no
 //! faster, and hands the session back at the end.
 
+mod feeds;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -28,7 +29,7 @@ use super::transport::{Arrived, Ended, Outbox, Source};
 use super::will::Will;
 use super::{Broker, Counters};
 use crate::realtime::drain::Drain;
-use outbound::{Feed, Fed};
+use feeds::{Fed, Feed};
 
 /// Packets that were read and wait.
 const ARRIVED: usize = 16;

@@ -16,7 +16,7 @@ use mqtt_proto::QoS;
 use mqtt_proto::v5::{RetainHandling, SubscriptionOptions};
 
 use super::codec::NEVER_EXPIRES;
-use super::session::{InFlight, Progress, Session, Source, Stage, Subscribed};
+use super::session::{Progress, Session, Source, Stage, Subscribed};
 use super::will::Will;
 
 /// The tables; `None` where the broker keeps nothing.
