@@ -167,6 +167,14 @@ impl Session {
         self.subscriptions.insert(Arc::clone(filter), subscribed).is_none()
     }
 
+    /// Gives a subscription other options; it goes on where it is.
+    pub(super) fn change(&mut self, filter: &str, options: SubscriptionOptions, id: Option<u32>) {
+        if let Some(subscribed) = self.subscriptions.get_mut(filter) {
+            self.is_changed = true;
+            (subscribed.options, subscribed.id) = (options, id);
+        }
+    }
+
     pub(super) fn unsubscribe(&mut self, filter: &str) -> bool {
         self.is_changed = true;
         self.subscriptions.shift_remove(filter).is_some()

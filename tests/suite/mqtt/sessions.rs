@@ -53,6 +53,45 @@ async fn what_happened_while_a_client_was_away_comes_when_it_is_back() {
     client.expect_nothing().await;
 }
 
+/// Most clients subscribe whenever they connect.
+#[tokio::test]
+async fn subscribing_again_loses_nothing_of_a_session() {
+    let app = app();
+    let server = app.run();
+    let mut client = server.mqtt(connect_durable("c")).await;
+    client.subscribe("Room/#", QoS::Level1).await;
+    client.expect_nothing().await;
+    drop(client);
+    let mut publisher = server.mqtt(connect("p")).await;
+    for n in 0..200 {
+        publisher.publish("Room/a", &format!(r#"{{"name":"{n}"}}"#)).await;
+    }
+    publisher.put("Room/a", br#"{"name":"current"}"#).await;
+    let mut client = server.mqtt(connect_durable("c")).await;
+    let id = mqtt_proto::Pid::try_from(9).unwrap();
+    let filter = mqtt_proto::TopicFilter::try_from("Room/#").unwrap();
+    let topics = vec![(filter, crate::harness::mqtt::options(QoS::Level1))];
+    client.send(&mqtt_proto::v5::Subscribe::new(id, topics).into()).await;
+    let (mut missed, mut retained) = (Vec::new(), Vec::new());
+    while missed.len() < 201 || retained.is_empty() {
+        match client.read().await {
+            Some(Packet::Publish(publish)) => {
+                client.acknowledge(&publish).await;
+                let value: serde_json::Value = serde_json::from_slice(&publish.payload).unwrap();
+                let name = value["name"].as_str().unwrap().to_owned();
+                if publish.retain { &mut retained } else { &mut missed }.push(name);
+            }
+            Some(Packet::Suback(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected: Vec<String> =
+        (0..200).map(|n| n.to_string()).chain(["current".to_owned()]).collect();
+    assert_eq!(missed, expected);
+    assert_eq!(retained, ["current"]);
+    client.expect_nothing().await;
+}
+
 #[tokio::test]
 async fn a_second_connection_takes_the_session_over() {
     let app = app();

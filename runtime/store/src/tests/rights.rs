@@ -202,3 +202,21 @@ async fn subscribers_see_what_they_may_read() {
         assert_eq!(text(&value), expected);
     }
 }
+
+#[tokio::test]
+async fn filters_do_not_tell_of_what_is_withheld() {
+    let fixture = Fixture::new();
+    let table = fixture.table(DOG);
+    let filtered = |attribute: &str| {
+        let who = user(r#"{"data":{"Dog":{"read":true,"attributes":{"name":{"read":true}}}}}"#);
+        let filter = kora_resource::query::parse(&format!("{attribute}=1")).expect("a query");
+        let options = StreamOptions { filter: Some(filter), ..StreamOptions::default() };
+        let target = Target::collection();
+        let context = context(who);
+        let opens = Opens::Subscribe;
+        Arc::clone(&table).connect(Connect { target, context, incoming: None, opens, options })
+    };
+    let refused = filtered("age").await;
+    assert_eq!(refused.err().map(|error| error.status()), Some(403));
+    assert!(filtered("name").await.is_ok());
+}

@@ -117,6 +117,14 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             RetainHandling::SendAtSubscribeIfNotExist => is_new,
             RetainHandling::DoNotSend => false,
         };
+        if shared.is_none() && self.goes_on(filter, options) {
+            // Nothing that is on its way is lost: only what is retained comes again.
+            self.session.change(filter, options, id);
+            return match shows_current {
+                true => self.show_again(filter, options).await,
+                false => Ok(()),
+            };
+        }
         let before = self.session.subscriptions.get(filter).cloned();
         self.session.subscribe(filter, options, id);
         let attached = self.attach(filter, shared, options, shows_current, false).await;
@@ -127,6 +135,51 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
         }
         attached
+    }
+
+    /// Whether a subscription of this filter is open that can go on with other options.
+    fn goes_on(&self, filter: &str, options: SubscriptionOptions) -> bool {
+        let Some(known) = self.session.subscriptions.get(filter) else { return false };
+        let is_quick = |qos| qos == QoS::Level0;
+        self.feeds.contains_key(filter)
+            && known.progress.sent.is_some()
+            && is_quick(known.options.max_qos) == is_quick(options.max_qos)
+    }
+
+    /// Sends the current records of a subscription beside what it brings.
+    async fn show_again(&mut self, filter: &Arc<str>, options: SubscriptionOptions) -> Result<()> {
+        let filtered = topics::of_filter(&self.broker.components, filter)?;
+        let registration = filtered.place.registration;
+        let context = self.broker.context(&registration, &self.client, filter)?;
+        let connect = Connect {
+            target: filtered.place.target,
+            context,
+            incoming: None,
+            opens: Opens::Subscribe,
+            options: filtered.options,
+        };
+        let stream = Arc::clone(&registration.resource).connect(connect).await?;
+        let is_current = |message: &Result<Message>| match message {
+            Ok(Message::Event(frame)) => frame.event.seq.is_none(),
+            Ok(Message::Position(_) | Message::Gap | Message::Value(_) | Message::Raw { .. }) => false,
+            Err(_) => true,
+        };
+        let is_before_its_end = |message: &Result<Message>| {
+            std::future::ready(!matches!(message, Ok(Message::Position(_))))
+        };
+        let current = stream
+            .take_while(is_before_its_end)
+            .filter(move |message| std::future::ready(is_current(message)));
+        let name = Arc::clone(filter);
+        self.add(options.max_qos, Box::pin(current.map(move |message| (Arc::clone(&name), message))));
+        Ok(())
+    }
+
+    fn add(&mut self, qos: QoS, fed: Fed) {
+        match qos {
+            QoS::Level0 => self.quick.push(fed),
+            QoS::Level1 | QoS::Level2 => self.tracked.push(fed),
+        }
     }
 
     async fn attach(
@@ -193,11 +246,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         } else if let Some(stream) = stream {
             let name = Arc::clone(filter);
             let named = stream.map(move |message| (Arc::clone(&name), message));
-            let fed: Fed = Box::pin(Abortable::new(named, stopped));
-            match options.max_qos {
-                QoS::Level0 => self.quick.push(fed),
-                QoS::Level1 | QoS::Level2 => self.tracked.push(fed),
-            }
+            self.add(options.max_qos, Box::pin(Abortable::new(named, stopped)));
         }
         self.feeds.insert(Arc::clone(filter), feed);
         Ok(())
