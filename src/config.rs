@@ -6,9 +6,12 @@
 
 pub mod component;
 pub mod file_set;
+pub mod files_option;
+pub mod mqtt;
 mod permissions;
+pub mod root;
 pub mod static_options;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,6 +20,9 @@ use std::time::Duration;
 pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
 pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
 pub use kora_store::Durability;
+
+use mqtt::MqttSettings;
+use root::{CorsSettings, RootConfig};
 
 /// The port that Harper's REST interface answers on, and ours.
 pub const DEFAULT_PORT: u16 = 9926;
@@ -42,19 +48,6 @@ pub enum Reloading {
     OnChange,
 }
 
-/// The port of MQTT over TCP, as everywhere.
-pub const DEFAULT_MQTT_PORT: u16 = 1883;
-
-/// Where MQTT is spoken over TCP. Over WebSocket it always is, on the HTTP port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MqttPort {
-    Off,
-    /// [`DEFAULT_MQTT_PORT`]; where another process has it, nowhere, with a warning.
-    Usual,
-    /// 0 lets the system choose.
-    Port(u16),
-}
-
 /// How to serve: what the flags of `kora run` say.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -64,7 +57,7 @@ pub struct Config {
     pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
-    pub mqtt: MqttPort,
+    pub mqtt: MqttSettings,
     /// Where the databases live.
     pub data: PathBuf,
     /// JavaScript workers of each application.
@@ -75,6 +68,14 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// A folder of applications that are served besides, before `directory`.
+    pub components_root: Option<PathBuf>,
+    /// Pages of which other origins may ask.
+    pub cors: Option<CorsSettings>,
+    /// The least level that components log; what the root configuration says without it.
+    pub log_level: Option<String>,
+    /// The configuration of the host as a whole, as code reads it.
+    pub root: RootConfig,
     /// From how many bytes on bodies are compressed for clients that accept it
     /// (`http.compressionThreshold`); `None` for never.
     pub compress_from: Option<NonZeroUsize>,
@@ -106,12 +107,16 @@ impl Config {
             directory,
             host: "127.0.0.1".to_owned(),
             port: DEFAULT_PORT,
-            mqtt: MqttPort::Usual,
+            mqtt: MqttSettings::default(),
             workers: default_workers(),
             durability: Durability::Full,
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            components_root: None,
+            cors: None,
+            log_level: None,
+            root: RootConfig::default(),
             compress_from: Some(DEFAULT_COMPRESSION_THRESHOLD),
             local_clients: None,
             sessions: Sessions::On,

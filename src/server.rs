@@ -15,8 +15,10 @@ use tokio::task::JoinHandle;
 
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, LoadFailure, Settings};
-use crate::config::{Config, DEFAULT_MQTT_PORT, LocalClients, MqttPort, Reloading};
+use crate::config::mqtt::{DEFAULT_MQTT_PORT, MqttOverWebSocket, MqttPort};
+use crate::config::{Config, LocalClients, Reloading};
 use crate::http::authentication::Authentication;
+use crate::http::cors::Cors;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
@@ -72,11 +74,18 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     users.ensure_administrator(config.administrator.clone()).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
+    let components_root = match &config.components_root {
+        Some(folder) => Some(existing_folder(folder)?),
+        None => None,
+    };
     let settings = Settings {
         directory,
+        components_root,
         data,
         workers: config.workers,
         grace: config.grace,
+        log_level: config.log_level.clone().or_else(|| config.root.log_level()),
+        root: Arc::new(config.root.clone()),
         users: users.clone(),
     };
     let (components, failures) = Components::load(settings, store.clone())
@@ -91,23 +100,31 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     };
     let drain = DrainControl::new();
     let local_clients = local_clients(&config, address);
-    let authentication = Authentication::new(users.clone(), local_clients);
     let tables = session_tables(store.clone()).await?;
-    let broker =
-        Broker::new(components.clone(), users, local_clients, Some(tables), drain.drain());
+    let broker = Broker::new(
+        components.clone(),
+        users.clone(),
+        mqtt::Admission { local_clients, nobodies: config.mqtt.nobodies },
+        Some(tables),
+        drain.drain(),
+    );
     let mqtt_listener = listen_for_mqtt(&config).await?;
     let mqtt_address = mqtt_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let mut mqtt_tasks = vec![tokio::spawn(broker.clone().keep_house())];
     mqtt_tasks
         .extend(mqtt_listener.map(|listener| tokio::spawn(mqtt::run(listener, broker.clone()))));
-    let router = Router::new(
-        components.clone(),
-        config.body_limit,
-        config.compress_from,
-        drain.drain(),
-        broker,
-        authentication,
-    );
+    let router = Router {
+        components: components.clone(),
+        body_limit: config.body_limit,
+        cors: config.cors.clone().map(Cors::new),
+        compress_from: config.compress_from,
+        drain: drain.drain(),
+        mqtt: match config.mqtt.web_sockets {
+            MqttOverWebSocket::Accepted => Some(broker),
+            MqttOverWebSocket::NotAccepted => None,
+        },
+        authentication: Authentication::new(users, local_clients),
+    };
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server {
         address,
@@ -184,7 +201,7 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
 
 /// `None` if MQTT is off, or if nobody asked for the usual port and it is taken.
 async fn listen_for_mqtt(config: &Config) -> Result<Option<TcpListener>, ServeError> {
-    match config.mqtt {
+    match config.mqtt.port {
         MqttPort::Off => Ok(None),
         MqttPort::Port(port) => listen(&config.host, port).await.map(Some),
         MqttPort::Usual => match listen(&config.host, DEFAULT_MQTT_PORT).await {

@@ -40,7 +40,7 @@ impl Drop for Watch {
     }
 }
 
-/// Begins to watch the folder of `components`. Must be called on a tokio runtime, which then runs
+/// Begins to watch the folders of `components`. Must be called on a tokio runtime, which then runs
 /// the reloads.
 pub fn watch(components: Arc<Components>) -> notify::Result<Watch> {
     let (signals, changes) = channel();
@@ -53,7 +53,9 @@ pub fn watch(components: Arc<Components>) -> notify::Result<Watch> {
             Err(error) => tracing::warn!("watching for changes: {error}"),
         })?;
     let mut folders = Folders { watcher, data: components.data().to_owned() };
-    folders.add(components.directory())?;
+    for folder in components.folders() {
+        folders.add(folder)?;
+    }
     let runtime = Handle::current();
     std::thread::Builder::new()
         .name("kora-watch".to_owned())
@@ -106,7 +108,9 @@ fn gather(
                 Err(RecvTimeoutError::Timeout) => break,
             }
         }
-        paths.retain(|path| is_worth_reloading(components.directory(), &folders.data, path));
+        paths.retain(|path| {
+            components.folders().any(|folder| is_worth_reloading(folder, &folders.data, path))
+        });
         if paths.is_empty() {
             continue;
         }
@@ -122,8 +126,7 @@ fn gather(
 
 fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
     let began = Instant::now();
-    let names: Vec<String> =
-        paths.iter().filter_map(|path| relative_path(components.directory(), path)).collect();
+    let names: Vec<String> = paths.iter().filter_map(|path| shown(components, path)).collect();
     match runtime.block_on(components.reload(paths)) {
         Ok(Reload::Replaced) => println!(
             "Reloaded {} components, changed files: {} ({} ms)",
@@ -139,6 +142,11 @@ fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
         Ok(Reload::StaticsOnly) => {}
         Err(error) => eprintln!("Not reloaded, the version before goes on: {error}"),
     }
+}
+
+/// The path as the person who changed it sees it.
+fn shown(components: &Components, path: &Path) -> Option<String> {
+    components.folders().find_map(|folder| relative_path(folder, path))
 }
 
 /// Leaves out what editors write beside the file that they save, and everything hidden.

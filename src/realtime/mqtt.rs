@@ -35,6 +35,7 @@ use kora_resource::{Accounts, Context, RequestInfo, Result};
 use crate::components::Components;
 use crate::components::registry::{Registration, Served};
 use crate::config::LocalClients;
+use crate::config::mqtt::Nobodies;
 use crate::realtime::drain::Drain;
 use client::Client;
 use sessions::Sessions;
@@ -53,11 +54,18 @@ const LEFTOVER_WILLS: Duration = Duration::from_secs(2);
 /// How often sessions whose time is over are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
+/// Who may connect without saying who they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admission {
+    pub(crate) local_clients: LocalClients,
+    pub(crate) nobodies: Nobodies,
+}
+
 /// What all connections share.
 pub(crate) struct Broker {
     components: Arc<Components>,
     accounts: Arc<dyn Accounts>,
-    local_clients: LocalClients,
+    admission: Admission,
     sessions: Sessions,
     groups: Groups,
     counters: Counters,
@@ -78,14 +86,14 @@ impl Broker {
     pub(crate) fn new(
         components: Arc<Components>,
         accounts: Arc<dyn Accounts>,
-        local_clients: LocalClients,
+        admission: Admission,
         tables: Option<SessionTables>,
         drain: Drain,
     ) -> Arc<Broker> {
         Arc::new(Broker {
             components,
             accounts,
-            local_clients,
+            admission,
             sessions: Sessions::new(tables),
             groups: Groups::default(),
             counters: Counters {

@@ -7,11 +7,12 @@
 //! what it awaits are jobs, its own event loop and the store's acknowledgements. An exception that
 //! nobody caught is logged and the worker goes on, as Node's would with a handler.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use kora_resource::middleware::{Listener, Origin, Request, Step};
 use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,8 @@ use crate::error::LoadError;
 use crate::exports::ExportTable;
 use crate::generation::Surroundings;
 use crate::isolate::Isolate;
+use crate::isolate::plugins::Change;
+use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
@@ -27,8 +30,39 @@ const QUEUE: usize = 4_096;
 
 /// What a worker is asked to do.
 pub(crate) enum Job {
-    Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
-    Connect { export: usize, connect: Connect, opening: Opening },
+    Call {
+        export: usize,
+        call: Call,
+        answer: oneshot::Sender<Result<Reply>>,
+    },
+    Connect {
+        export: usize,
+        connect: Connect,
+        opening: Opening,
+    },
+    /// A request for the component's middleware.
+    Request {
+        listeners: Box<[usize]>,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    },
+    /// Files or options have changed: the answer is whether the component's plugins handled it.
+    Change {
+        change: Change,
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+impl Job {
+    /// What middleware made of the request behind the job.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        match self {
+            Job::Call { call, .. } => &call.context.origins,
+            Job::Connect { connect, .. } => &connect.context.origins,
+            Job::Request { request, .. } => &request.origins,
+            Job::Change { .. } => &[],
+        }
+    }
 }
 
 /// What a worker needs to start.
@@ -41,7 +75,18 @@ pub(crate) struct WorkerOptions {
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
+    pub(crate) generation: u64,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) plugins: Arc<[Plugin]>,
+    pub(crate) settings: Arc<HostSettings>,
+    pub(crate) files: Option<Arc<dyn ComponentFiles>>,
     pub(crate) surroundings: Arc<Surroundings>,
+}
+
+/// What a worker tells once its component is loaded.
+pub(crate) struct Loaded {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) plugin_failures: Vec<PluginFailure>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.
@@ -55,7 +100,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the thread; resolves when the component's modules are loaded there and what they export
     /// is in the table.
-    pub(crate) async fn start(options: WorkerOptions) -> Result<Worker, LoadError> {
+    pub(crate) async fn start(options: WorkerOptions) -> Result<(Worker, Loaded), LoadError> {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
         let (application, index) = (options.application.clone(), options.index);
@@ -65,8 +110,8 @@ impl Worker {
             .name(format!("js-{}-{}", options.application, options.index))
             .spawn(move || run(options, receiver, ready))
             .map_err(|error| failed(error.to_string()))?;
-        loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
-        Ok(Worker { jobs, in_flight: Arc::default(), index, thread })
+        let loaded = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
+        Ok((Worker { jobs, in_flight: Arc::default(), index, thread }, loaded))
     }
 
     /// Its place among the workers of its generation.
@@ -113,7 +158,7 @@ impl Drop for InFlight {
 fn run(
     options: WorkerOptions,
     jobs: mpsc::Receiver<Job>,
-    ready: oneshot::Sender<Result<(), LoadError>>,
+    ready: oneshot::Sender<Result<Loaded, LoadError>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let application = options.application.to_string();
@@ -130,8 +175,13 @@ fn run(
         };
         match isolate.load().await {
             Ok(()) => {
-                if ready.send(Ok(())).is_ok() {
+                let loaded = Loaded {
+                    listeners: isolate.listeners(),
+                    plugin_failures: isolate.plugin_failures(),
+                };
+                if ready.send(Ok(loaded)).is_ok() {
                     isolate.serve(jobs).await;
+                    isolate.close_plugins();
                 }
             }
             // Nobody who waits means that the load was given up.

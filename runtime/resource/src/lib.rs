@@ -14,6 +14,7 @@ mod context;
 mod error;
 mod event;
 mod id;
+pub mod middleware;
 mod pattern;
 mod position;
 pub mod query;

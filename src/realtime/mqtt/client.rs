@@ -41,7 +41,7 @@ impl Client {
 impl Broker {
     /// The client of a TCP connection, before it has said anything.
     pub(super) fn client(&self, address: SocketAddr) -> Client {
-        Client::new(&Peer::new(address, self.local_clients))
+        Client::new(&Peer::new(address, self.admission.local_clients))
     }
 
     /// The user that CONNECT names; 401 if the password is not theirs.

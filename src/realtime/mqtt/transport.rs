@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocketError, WebSocketRead};
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -20,6 +19,7 @@ use super::codec::{Decoder, Refusal};
 use super::{Broker, PACKET_LIMIT, connection};
 use crate::http::body::ResponseBody;
 use crate::http::peer::Peer;
+use crate::http::request_body::RequestBody;
 use crate::http::{Response, negotiation, problem};
 use crate::realtime::frame_writer::{
     BATCH, FrameWriter, Opcode, encode_close, encode_frame, write_header,
@@ -181,7 +181,7 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
 }
 
 /// Whether a request to upgrade offers MQTT.
-pub(crate) fn is_offered(request: &Request<Incoming>) -> bool {
+pub(crate) fn is_offered<B>(request: &Request<B>) -> bool {
     let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
     offered
         .iter()
@@ -200,7 +200,7 @@ fn client(peer: &Peer, headers: &HeaderMap) -> Result<Client> {
 
 /// Accepts the upgrade of a client that offers MQTT.
 pub(crate) fn accept_web_socket(
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     peer: &Peer,
     broker: &Arc<Broker>,
 ) -> Response {

@@ -18,6 +18,7 @@ use super::super::transport::{Arrived, Outbox};
 use super::super::will::Will;
 use super::super::{Broker, PACKET_LIMIT};
 use super::{Connection, MOST_PUBLISHING, TOPIC_ALIASES};
+use crate::config::mqtt::Nobodies;
 
 /// How long a client may take to say CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,9 +81,9 @@ async fn admit(
         return refuse(ConnectReasonCode::ClientIdentifierNotValid, text);
     }
     let Some(username) = &connect.username else {
-        return match &client.user {
-            Some(_) => Ok(client),
-            None => refuse(ConnectReasonCode::NotAuthorized, "Must login"),
+        return match (&client.user, broker.admission.nobodies) {
+            (Some(_), _) | (None, Nobodies::Taken) => Ok(client),
+            (None, Nobodies::Refused) => refuse(ConnectReasonCode::NotAuthorized, "Must login"),
         };
     };
     let password = connect.password.as_deref().unwrap_or_default();
