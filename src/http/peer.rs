@@ -46,10 +46,6 @@ impl Peer {
         self.socket_address
     }
 
-    pub(crate) fn user(&self) -> Option<Arc<User>> {
-        self.user.clone()
-    }
-
     /// Who the client is.
     pub(crate) fn user(&self) -> Option<&Arc<User>> {
         self.user.as_ref()

@@ -31,7 +31,7 @@ impl Client {
     pub(super) fn new(peer: &Peer) -> Client {
         Client {
             address: peer.socket_address(),
-            user: peer.user(),
+            user: peer.user().cloned(),
             format: Format::Json,
             content_type: None,
         }
