@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, User, Value, Verb};
+use kora_resource::{Call, Opens, StreamOptions, Target, User, Value, Verb};
 use kora_store::{Load, SourceChange};
 use slab::Slab;
 use tokio::sync::mpsc;
@@ -33,7 +33,7 @@ use crate::plugin::Plugin;
 use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
-use crate::{blobs, extension, values, web};
+use crate::{blobs, extension, stream_options, values, web};
 
 /// How often transactions that were left open are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -352,20 +352,15 @@ impl Isolate {
                 let authorize = connect.context.authorize;
                 let user = connect.context.user.clone();
                 let target = connect.target.clone();
+                let (opens, options) = (connect.opens, connect.options.clone());
                 let (number, incoming) = self
                     .js
                     .op_state()
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(connect, opening);
-                self.enter(
-                    number,
-                    export,
-                    &target,
-                    user.as_ref(),
-                    authorize,
-                    Entered::Connect(incoming),
-                );
+                let entered = Entered::Connect { incoming, opens, options };
+                self.enter(number, export, &target, user.as_ref(), authorize, entered);
             }
             Job::Request { listeners, request, steps } => {
                 self.begin_request(&listeners, request, steps);
@@ -443,7 +438,7 @@ impl Isolate {
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
             Entered::Call(..) => entry.call.clone(),
-            Entered::Connect(_) => entry.connect.clone(),
+            Entered::Connect { .. } => entry.connect.clone(),
         };
         let state = self.js.op_state();
         deno_core::scope!(scope, self.js);
@@ -485,9 +480,18 @@ impl Isolate {
                     None => undefined,
                 });
             }
-            Entered::Connect(incoming) => {
+            Entered::Connect { incoming, opens, options } => {
                 let incoming = incoming.map_or(-1, |incoming| incoming as i32);
                 arguments.push(v8::Integer::new(scope, incoming).into());
+                let method = match opens {
+                    Opens::Connect => "connect",
+                    Opens::Subscribe => "subscribe",
+                };
+                arguments.push(values::string(scope, method).into());
+                arguments.push(match stream_options::to_value(&options) {
+                    Some(options) => values::to_v8(scope, &options),
+                    None => undefined,
+                });
             }
         }
         function.call(scope, undefined, &arguments);
@@ -502,7 +506,7 @@ impl Isolate {
 /// With what the isolate is entered.
 enum Entered {
     Call(Verb),
-    Connect(Option<usize>),
+    Connect { incoming: Option<usize>, opens: Opens, options: StreamOptions },
 }
 
 /// The object for a user: one for all requests of the same one, so that it need not be made for each.

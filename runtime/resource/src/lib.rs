@@ -16,6 +16,8 @@ mod error;
 mod event;
 mod id;
 pub mod middleware;
+mod pattern;
+mod position;
 pub mod query;
 mod record;
 mod resource;
@@ -31,11 +33,13 @@ pub use context::{Context, RequestInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
+pub use pattern::{Depth, Level, Pattern};
+pub use position::Position;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    BlobSink, Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol,
-    Resource, ResourceFuture,
+    BlobSink, Connect, Documentation, Incoming, IncomingStream, Message, Opens, Outgoing, Protocol,
+    Resource, ResourceFuture, StreamOptions,
 };
 pub use row_errors::RowErrors;
 pub use target::{Params, Target};
