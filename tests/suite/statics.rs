@@ -123,7 +123,8 @@ fn with_statics(options: &str) -> App {
 #[tokio::test]
 async fn each_option_does_what_it_says() {
     // Options, and for each path the status and the beginning of the body.
-    let cases: &[(&str, &[(&str, u16, &str)])] = &[
+    type Asked = (&'static str, u16, &'static str);
+    let cases: &[(&str, &[Asked])] = &[
         (
             "",
             &[("/about", 404, "Not found\n"), ("/docs/", 200, "docs"), ("/docs", 301, ""), ("/", 200, "home"), ("/Dog/", 200, "[]")],

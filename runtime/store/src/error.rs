@@ -29,24 +29,30 @@ pub enum StoreError {
     )]
     PrimaryKeyChanged { table: String, from: String, to: String },
     #[error(
-        "attribute {attribute} of table {table} can not change from {from} to {to}: record {id} does \
-         not fit ({problem}). To migrate, declare a second attribute of the new type, copy the values \
-         into it, and remove this one; or change the records first"
+        "attribute {} of table {} can not change from {} to {}: record {} does not fit ({}). To \
+         migrate, declare a second attribute of the new type, copy the values into it, and remove \
+         this one; or change the records first",
+        .0.attribute, .0.table, .0.from, .0.to, .0.id, .0.problem
     )]
-    TypeChanged {
-        table: String,
-        attribute: String,
-        from: String,
-        to: String,
-        id: String,
-        problem: String,
-    },
+    TypeChanged(Box<TypeChange>),
     #[error("can not grow the map of {} to {size} bytes: {reason}", path.display())]
     Growth { path: PathBuf, size: usize, reason: String },
     #[error("the store is closed")]
     Closed,
     #[error("LMDB: {0}")]
     Lmdb(Arc<heed::Error>),
+}
+
+/// A change of an attribute's type that a stored record does not fit.
+#[derive(Debug, Clone)]
+pub struct TypeChange {
+    pub table: String,
+    pub attribute: String,
+    pub from: String,
+    pub to: String,
+    /// The first record that does not fit, and why.
+    pub id: String,
+    pub problem: String,
 }
 
 impl From<heed::Error> for StoreError {
@@ -78,7 +84,7 @@ impl From<StoreError> for Error {
             | StoreError::Format { .. }
             | StoreError::Name { .. }
             | StoreError::PrimaryKeyChanged { .. }
-            | StoreError::TypeChanged { .. }
+            | StoreError::TypeChanged(_)
             | StoreError::Growth { .. }
             | StoreError::Lmdb(_) => Error::internal(error.to_string()),
         }

@@ -38,7 +38,7 @@ mod write_set;
 mod writer;
 
 pub use blobs::{BlobWriter, Blobs};
-pub use error::StoreError;
+pub use error::{StoreError, TypeChange};
 pub use history::{HistoryRange, HistoryReader};
 pub use kora_hub::QueueLimit;
 pub use options::{ByteSize, Durability, Retention, StoreOptions};

@@ -17,6 +17,7 @@ use kora_resource::schema::{Attribute, TableSchema, ValidateMode};
 
 use crate::catalog::{self, IndexKind, IndexState, Progress, TableEntry};
 use crate::database::Database;
+use crate::error::TypeChange;
 use crate::environment::{ReadTxn, Trees};
 use crate::keys::{IndexEntry, Key, after_prefix, decode_id};
 use crate::layout::{Header, TableId, id_of, record_key};
@@ -91,14 +92,14 @@ fn check_types(
                     let (None, Some(value)) = (&unfit, held) else { continue };
                     let mut alone = Map::from_iter([(attribute.name.clone(), value.clone())]);
                     if let Err(error) = schema.validate(&mut alone, ValidateMode::Partial) {
-                        unfit = Some(StoreError::TypeChanged {
+                        unfit = Some(StoreError::TypeChanged(Box::new(TypeChange {
                             table: schema.table.clone(),
                             attribute: attribute.name.clone(),
                             from: (*before).clone(),
                             to: attribute.ty.to_string(),
                             id: decode_id(id).map_or_else(String::new, |id| id.to_string()),
                             problem: error.message,
-                        });
+                        })));
                     }
                 }
             })

@@ -71,10 +71,8 @@ fn interface(name: &str, attributes: &[Attribute], primary_key: Option<&str>, ou
 fn collect<'t>(ty: &'t AttributeType, found: &mut BTreeMap<&'t str, &'t ObjectType>) {
     match ty {
         AttributeType::Array(element, _) => collect(element, found),
-        AttributeType::Object(object) => {
-            if found.insert(&object.name, object).is_none() {
-                object.attributes.iter().for_each(|attribute| collect(&attribute.ty, found));
-            }
+        AttributeType::Object(object) if found.insert(&object.name, object).is_none() => {
+            object.attributes.iter().for_each(|attribute| collect(&attribute.ty, found));
         }
         _ => {}
     }

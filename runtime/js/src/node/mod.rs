@@ -87,7 +87,7 @@ pub(crate) fn extensions(packages: &Rc<Packages>, node: NodeState) -> Vec<Extens
 fn standard_streams() -> Stdio {
     // Where there is no null device, a component that reads it gets the server's own.
     let stdin =
-        std::fs::File::open("/dev/null").map_or(StdioPipe::inherit(), |null| StdioPipe::file(null));
+        std::fs::File::open("/dev/null").map_or(StdioPipe::inherit(), StdioPipe::file);
     Stdio { stdin, stdout: StdioPipe::inherit(), stderr: StdioPipe::inherit() }
 }
 

@@ -75,6 +75,9 @@ enum Values {
     Several,
 }
 
+/// Told the id and the stored bytes of each record on the way.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 impl Access {
     /// The ways to the records of one condition or group of a coerced query.
     pub(super) fn new(table: TableId, paths: Vec<Path>, direction: Direction) -> Access {
@@ -163,7 +166,7 @@ impl Access {
         limit: usize,
         txn: &ReadTxn<'_>,
         trees: &Trees,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+        each: Visit<'_>,
     ) -> Result<bool> {
         let (ranges, direction) = (&path.ranges, self.direction);
         match &path.source {

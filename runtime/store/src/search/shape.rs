@@ -255,7 +255,7 @@ pub(super) fn sort_value(
         && !rest.is_empty()
     {
         let relation = Relation::open(table, relationship)?;
-        let own = decode(record, &[relation.own.clone()])?;
+        let own = decode(record, std::slice::from_ref(&relation.own))?;
         let found = relation.load(reader, &own)?.into_iter().flatten().next();
         let Some(related) = found else { return Ok(Value::Null) };
         return reader.within(relation.target.owner(), |reader| {

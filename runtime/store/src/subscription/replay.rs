@@ -13,7 +13,7 @@ use crate::log::trimmed;
 #[derive(Debug)]
 pub enum Replay {
     /// Every change after the position, then every change to come.
-    Continues(Subscription),
+    Continues(Box<Subscription>),
     /// Changes are missing, or may be: the reader must begin anew, with the current records.
     Gap(Gap),
 }
@@ -41,7 +41,8 @@ impl Table {
             return Ok(Replay::Gap(gap));
         }
         let resume = Some(Position { epoch, seq: after });
-        Ok(Replay::Continues(Subscription::new(self, Subscribe { resume, ..of.clone() })?))
+        let subscription = Subscription::new(self, Subscribe { resume, ..of.clone() })?;
+        Ok(Replay::Continues(Box::new(subscription)))
     }
 }
 

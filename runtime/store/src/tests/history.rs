@@ -29,7 +29,7 @@ fn told_all(table: &Arc<Table>, range: HistoryRange) -> Vec<String> {
 
 fn continues(replay: Replay) -> Subscription {
     match replay {
-        Replay::Continues(subscription) => subscription,
+        Replay::Continues(subscription) => *subscription,
         Replay::Gap(gap) => panic!("{gap:?}"),
     }
 }

@@ -129,11 +129,11 @@ async fn the_nearest_are_found_through_changes_and_reopening() {
     assert!(mean(&table, &all, "group=lt=8", &|at| at % 10 < 8) >= 0.95);
     // A third goes, a third moves.
     let moved = vectors(150, 12, 20, &mut dice);
-    for n in 0..150 {
+    for (n, moved) in moved.iter().enumerate() {
         fixture.delete(&table, &format!("{n:06}")).await;
         let at = 150 + n;
-        fixture.put(&table, doc(&format!("{at:06}"), &moved[n], (at % 10) as i64)).await;
-        all[at] = moved[n].clone();
+        fixture.put(&table, doc(&format!("{at:06}"), moved, (at % 10) as i64)).await;
+        all[at] = moved.clone();
     }
     let live = |at: usize| at >= 150;
     assert!(mean(&table, &all, "", &live) >= 0.95);

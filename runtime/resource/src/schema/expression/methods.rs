@@ -301,7 +301,7 @@ fn text_method(held: &str, name: &str, arguments: &[Option<Value>]) -> Evaluated
         }
         "repeat" => {
             let count = to_number(argument(0));
-            if !(count >= 0.0) || held.len() as f64 * count > MAX_TEXT as f64 {
+            if count.is_nan() || count < 0.0 || held.len() as f64 * count > MAX_TEXT as f64 {
                 return Err(Threw);
             }
             Value::String(held.repeat(count as usize))

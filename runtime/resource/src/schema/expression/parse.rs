@@ -215,9 +215,7 @@ impl Parser<'_> {
         loop {
             let missing = if self.eat("?.") {
                 Missing::Undefined
-            } else if self.is("[") {
-                Missing::Throws
-            } else if self.eat(".") {
+            } else if self.is("[") || self.eat(".") {
                 Missing::Throws
             } else {
                 return Ok(node);
