@@ -18,8 +18,9 @@ use super::shared::Loan;
 use super::stored::{Leftover, SessionTables};
 use super::will::Will;
 
-/// How long the connection that is taken over may take to let go.
-const LETTING_GO: Duration = Duration::from_secs(5);
+/// How long the connection that is taken over may take to let go: it may be storing what a publisher
+/// waits for. Clients wait about this long for a CONNACK.
+const LETTING_GO: Duration = Duration::from_secs(20);
 
 /// What a connection is told by others.
 #[derive(Debug)]
@@ -100,7 +101,9 @@ impl Sessions {
                     Ok(session) => session,
                     Err(_) => {
                         tracing::warn!("a connection of the MQTT client {client_id} does not let go");
-                        None
+                        // What it has stored of a durable session is older, never wrong: some
+                        // messages may come again.
+                        self.load(client_id).await
                     }
                 }
             }
