@@ -6,6 +6,7 @@
 mod log;
 mod new;
 mod serving;
+mod types;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Command {
     Dev(serving::Serving),
     /// Make a new application that works
     New(new::New),
+    /// Write TypeScript declarations of an application's tables, for editors
+    Types(types::Types),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -44,6 +47,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(serving) => serving.serve(kora::Reloading::Off),
         Command::Dev(serving) => serving.serve(kora::Reloading::OnChange),
         Command::New(new) => new.write(),
+        Command::Types(types) => types.write(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,8 +7,11 @@
 //! loads keeps its old version; one that never worked answers 500 with the error on its paths.
 
 mod application;
+mod data_loader;
 mod discovery;
+mod environment;
 mod failed_resource;
+mod packages;
 pub mod registry;
 pub mod watch;
 
@@ -23,6 +26,7 @@ use arc_swap::ArcSwap;
 use kora_store::Store;
 
 use crate::config::component::RestOptions;
+use crate::config::static_options::{Missing, Order};
 use application::Application;
 pub use application::{LoadFailure, StaticMount};
 use registry::Registry;
@@ -36,6 +40,8 @@ pub struct Snapshot {
     /// disk before it goes to a resource of the same name (`spec/harper-components.md` section 2.2);
     /// all others go to their resource without touching the disk.
     static_names: HashSet<String>,
+    /// A `static` with `fallthrough: false` stands in front of all resources.
+    statics_answer_all: bool,
     /// What any application says about REST; `None` while none turns it on.
     pub rest: Option<RestOptions>,
 }
@@ -43,6 +49,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Whether a static file may stand in front of a resource at `path` (with its leading `/`).
     pub fn may_be_static(&self, path: &str) -> bool {
+        if self.statics_answer_all {
+            return true;
+        }
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         self.static_names.contains(first)
     }
@@ -54,7 +63,10 @@ impl Snapshot {
                 snapshot.registry.insert(registration.clone());
             }
             if let Some(mount) = &application.statics {
-                mount.collect_first_segments(&mut snapshot.static_names);
+                if mount.options.order == Order::BeforeResources {
+                    mount.collect_first_segments(&mut snapshot.static_names);
+                    snapshot.statics_answer_all |= mount.options.missing != Missing::FallThrough;
+                }
                 snapshot.statics.push(mount.clone());
             }
             if let Some(rest) = application.rest {

@@ -6,6 +6,8 @@
 
 pub mod component;
 pub mod file_set;
+mod permissions;
+pub mod static_options;
 mod yaml;
 
 use std::num::NonZeroUsize;
@@ -23,6 +25,9 @@ pub const DEFAULT_DATA_DIRECTORY: &str = ".kora";
 
 /// The largest request body that is read (`spec/harper-rest.md` section 7).
 pub const DEFAULT_BODY_LIMIT: usize = 10_000_000;
+
+/// From how many bytes on bodies are compressed: what fits one packet gains nothing.
+pub const DEFAULT_COMPRESSION_THRESHOLD: NonZeroUsize = NonZeroUsize::new(1200).unwrap();
 
 /// How long calls and sockets of a replaced generation may live on.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -54,6 +59,9 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// From how many bytes on bodies are compressed for clients that accept it
+    /// (`http.compressionThreshold`); `None` for never.
+    pub compress_from: Option<NonZeroUsize>,
 }
 
 impl Config {
@@ -70,6 +78,7 @@ impl Config {
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            compress_from: Some(DEFAULT_COMPRESSION_THRESHOLD),
         }
     }
 }

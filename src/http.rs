@@ -4,8 +4,10 @@
 //! connection's task, without a task, a lock or a tracing span of its own.
 
 pub(crate) mod body;
+mod compression;
 pub(crate) mod listener;
 pub(crate) mod negotiation;
+mod openapi;
 pub(crate) mod peer;
 pub(crate) mod problem;
 pub(crate) mod rest;

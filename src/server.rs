@@ -75,7 +75,12 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
-    let router = Router::new(components.clone(), config.body_limit, drain.drain());
+    let router = Router::new(
+        components.clone(),
+        config.body_limit,
+        config.compress_from,
+        drain.drain(),
+    );
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
 }

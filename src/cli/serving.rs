@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use kora::config::{DEFAULT_PORT, Durability, default_data_directory, default_workers};
+use kora::config::{
+    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, Durability, default_data_directory,
+    default_workers,
+};
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,6 +35,9 @@ pub(super) struct Serving {
     /// to disk every MS milliseconds
     #[arg(long, default_value = "full", value_parser = parse_durability)]
     durability: Durability,
+    /// From how many bytes on responses are compressed; 0 for never
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_COMPRESSION_THRESHOLD.get())]
+    compression_threshold: usize,
 }
 
 impl Serving {
@@ -56,6 +62,7 @@ impl Serving {
             data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
             workers: self.threads.unwrap_or_else(default_workers),
             durability: self.durability,
+            compress_from: NonZeroUsize::new(self.compression_threshold),
             reloading,
             ..Config::new(self.dir)
         }

@@ -4,7 +4,7 @@
 //! Each step that fails is remembered and answered for by an error on its paths; the other steps go
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use kora_resource::Resource;
 use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
 use kora_store::{Store, StoreError, Table};
 
-use super::Settings;
+use super::{Settings, data_loader};
 use super::discovery::FoundApplication;
 use super::failed_resource::FailedResource;
 use super::registry::{Registration, Served};
+use super::{environment, packages};
 use crate::config::component::{
-    ComponentConfig, ConfigError, FILE_NAMES, RestOptions, StaticOptions,
+    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, RestOptions, StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 
@@ -36,6 +37,8 @@ pub enum LoadFailure {
     Resources(#[from] Arc<kora_js::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
+    #[error("{0}")]
+    Packages(String),
 }
 
 /// A folder of static files and where it is mounted.
@@ -65,6 +68,10 @@ impl StaticMount {
                 if name == "index.html" {
                     names.insert(String::new());
                 }
+                for extension in &self.options.extensions {
+                    let stem = name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.'));
+                    names.extend(stem.map(str::to_owned));
+                }
                 if entry.path().is_dir() || self.options.files.contains(&join(base, &name)) {
                     names.insert(name);
                 }
@@ -84,6 +91,9 @@ pub(super) struct Application {
     warnings: Vec<String>,
     schemas: Option<FileSet>,
     resources: Option<FileSet>,
+    environment: Option<EnvironmentFiles>,
+    grants: kora_js::Grants,
+    data: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -104,6 +114,9 @@ impl Application {
             warnings: Vec::new(),
             schemas: None,
             resources: None,
+            environment: None,
+            grants: kora_js::Grants::default(),
+            data: None,
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
@@ -114,6 +127,7 @@ impl Application {
             }
         }
         application.load_schemas(store).await;
+        application.load_data(store).await;
         application.load_resources(settings, store).await;
         application
     }
@@ -158,6 +172,9 @@ impl Application {
         self.warnings = config.warnings;
         self.schemas = config.schemas;
         self.resources = config.resources;
+        self.environment = config.environment;
+        self.grants = config.grants;
+        self.data = config.data;
         let directory = self.directory.clone();
         self.statics =
             config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
@@ -177,6 +194,13 @@ impl Application {
         }
     }
 
+    /// Before the classes, whose modules may read the tables as they load.
+    async fn load_data(&mut self, store: &Arc<Store>) {
+        if let Some(files) = self.data.clone() {
+            self.warnings.extend(data_loader::load(files, &self.directory, store).await);
+        }
+    }
+
     async fn load_resources(&mut self, settings: &Settings, store: &Arc<Store>) {
         let Some(files) = self.resources.clone() else { return };
         let mount = files.mount().to_owned();
@@ -192,6 +216,22 @@ impl Application {
         if listed.is_empty() {
             return;
         }
+        let (directory, name) = (self.directory.clone(), self.name.clone());
+        let environment = self.environment.clone();
+        let prepared = run_blocking(move || {
+            packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
+            environment
+                .map_or_else(|| Ok(HashMap::new()), |files| environment::load(&files, &directory))
+                .map_err(|source| LoadFailure::Files {
+                    application: name,
+                    source: Arc::new(source),
+                })
+        })
+        .await;
+        let environment = match prepared {
+            Ok(environment) => environment,
+            Err(failure) => return self.fail(&mount, failure),
+        };
         let application = kora_js::Application {
             name: self.name.clone(),
             directory: self.directory.clone(),
@@ -203,6 +243,8 @@ impl Application {
                 })
                 .collect(),
             workers: settings.workers,
+            environment,
+            grants: self.grants.clone(),
         };
         match kora_js::load(application, store.clone()).await {
             Ok(guest) => {
@@ -299,7 +341,7 @@ fn registration(exported: ExportedTable) -> Option<Registration> {
 }
 
 /// Runs blocking work on the blocking pool.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // The task is never aborted, so a failed join is a panic of the work: let it go on here.

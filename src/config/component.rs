@@ -7,9 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use kora_js::Grants;
 use serde_yaml_ng::{Mapping, Value};
 
 use super::file_set::FileSet;
+use super::permissions;
+pub use super::static_options::StaticOptions;
 use super::yaml::line_of_key;
 
 /// The names under which the file may lie, the first found wins.
@@ -25,6 +28,11 @@ pub struct ComponentConfig {
     pub schemas: Option<FileSet>,
     pub resources: Option<FileSet>,
     pub statics: Option<StaticOptions>,
+    pub environment: Option<EnvironmentFiles>,
+    /// What the application's code may touch outside its folder.
+    pub grants: Grants,
+    /// `dataLoader`: files with records for tables.
+    pub data: Option<FileSet>,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -37,12 +45,12 @@ pub struct RestOptions {
     pub web_socket: bool,
 }
 
-/// `static:` and its options.
+/// `loadEnv:` and its options.
 #[derive(Debug, Clone)]
-pub struct StaticOptions {
+pub struct EnvironmentFiles {
     pub files: FileSet,
-    /// Serve `index.html` for directories.
-    pub index: bool,
+    /// Whether the files win over the server's own environment.
+    pub overrides: bool,
 }
 
 /// A configuration that can't be used.
@@ -57,10 +65,8 @@ pub struct ConfigError {
 
 /// Built-in plugins of Harper that this host does not have yet, and root options that some
 /// applications carry along.
-const NOT_YET: [&str; 14] = [
+const NOT_YET: [&str; 12] = [
     "roles",
-    "dataLoader",
-    "loadEnv",
     "fastifyRoutes",
     "graphql",
     "login",
@@ -135,7 +141,7 @@ impl ComponentConfig {
             rest: Some(RestOptions { last_modified: false, web_socket: true }),
             schemas: Some(files("*.graphql")),
             resources: Some(files("resources.{js,ts}")),
-            statics: Some(StaticOptions { files: files("web/**"), index: true }),
+            statics: Some(StaticOptions::of(files("web/**"))),
             ..ComponentConfig::default()
         }
     }
@@ -154,21 +160,44 @@ impl ComponentConfig {
             "graphqlSchema" => self.schemas = Some(file_set(options, "*.graphql", name)?),
             "jsResource" => self.resources = Some(file_set(options, "resources.{js,ts}", name)?),
             "static" => {
-                self.statics = Some(StaticOptions {
-                    files: file_set(options, "web/**", name)?,
-                    index: flag(options, "index")?.unwrap_or(true),
+                let files = file_set(options, "web/**", name)?;
+                let statics = StaticOptions::read(files, options, self.rest.is_some())?;
+                self.warnings.extend(statics.warning());
+                self.statics = Some(statics);
+            }
+            "dataLoader" => {
+                self.data = Some(file_set(options, "data/*.{json,yaml,yml}", name)?);
+            }
+            "loadEnv" => {
+                self.environment = Some(EnvironmentFiles {
+                    files: file_set(options, ".env", name)?,
+                    overrides: flag(options, "override")?.unwrap_or(false),
                 });
             }
+            "permissions" => self.grants = permissions::grants(options)?,
             _ => {}
         }
         Ok(())
     }
 }
 
+fn is_supported(key: &str) -> bool {
+    matches!(
+        key,
+        "rest"
+            | "REST"
+            | "graphqlSchema"
+            | "jsResource"
+            | "static"
+            | "dataLoader"
+            | "loadEnv"
+            | "permissions"
+    )
+}
+
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    if matches!(key, "rest" | "REST" | "graphqlSchema" | "jsResource" | "static") || is_off(options)
-    {
+    if is_supported(key) || is_off(options) {
         return None;
     }
     if let Some(package) = options.get("package").and_then(Value::as_str) {
@@ -192,7 +221,7 @@ fn is_off(options: &Value) -> bool {
     }
 }
 
-fn flag(options: &Value, key: &str) -> Result<Option<bool>, String> {
+pub(super) fn flag(options: &Value, key: &str) -> Result<Option<bool>, String> {
     match options.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),

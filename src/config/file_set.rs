@@ -165,6 +165,7 @@ fn walk(start: &Path, visit: &mut impl FnMut(PathBuf)) -> io::Result<()> {
         }
         // Follows symbolic links, as Harper does for linked components.
         match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() && is_loop(start, &entry) => {}
             Ok(metadata) if metadata.is_dir() => walk(&path, visit)?,
             Ok(_) => visit(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -172,6 +173,16 @@ fn walk(start: &Path, visit: &mut impl FnMut(PathBuf)) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether an entry of `folder` is a link to a folder that contains it: following it has no end.
+fn is_loop(folder: &Path, entry: &std::fs::DirEntry) -> bool {
+    let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    is_link
+        && match (folder.canonicalize(), entry.path().canonicalize()) {
+            (Ok(folder), Ok(target)) => folder.starts_with(target),
+            _ => true,
+        }
 }
 
 #[cfg(test)]

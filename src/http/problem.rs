@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
-use kora_resource::value::json;
+use hyper::http::request::Parts;
+use kora_resource::value::{Format, json};
 use kora_resource::{Error, ErrorKind, Map, Value, VerbSet};
 
-use super::Response;
 use super::body::ResponseBody;
+use super::{Response, negotiation};
 
 /// The response that tells of `error`; `instance` is the URL with its query.
 pub(crate) fn response(error: &Error, instance: &str) -> Response {
@@ -41,6 +42,22 @@ pub(crate) fn response(error: &Error, instance: &str) -> Response {
     response
 }
 
+/// Puts the problem object of `response` into the format that the request asks for, where that is a
+/// format of objects. What can't be negotiated stays JSON.
+pub(crate) fn translate(response: &mut Response, error: &Error, request: &Parts) {
+    let Ok(chosen) = negotiation::choose(&request.headers, None) else { return };
+    match chosen.format {
+        Format::Json | Format::Csv | Format::Text | Format::Form => return,
+        Format::Cbor | Format::MessagePack | Format::Yaml | Format::Ndjson => {}
+    }
+    let instance = super::rest::url(request);
+    let mut body = Vec::with_capacity(256);
+    chosen.format.encode(&problem_object(error, instance), &mut body);
+    *response.body_mut() = ResponseBody::Full(body.into());
+    let content_type = HeaderValue::from_static(chosen.media_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+}
+
 /// A plain text response.
 pub(crate) fn with_text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     let mut response = Response::new(ResponseBody::Full(text.into()));
@@ -51,6 +68,12 @@ pub(crate) fn with_text(status: StatusCode, text: impl Into<Bytes>) -> Response 
 
 /// The problem object as JSON text.
 pub(crate) fn json_text(error: &Error, instance: &str) -> Bytes {
+    let mut text = Vec::with_capacity(256);
+    json::write(&problem_object(error, instance), &mut text);
+    text.into()
+}
+
+fn problem_object(error: &Error, instance: &str) -> Value {
     let mut problem = Map::new();
     problem.insert("type".to_owned(), Value::String(format!("error:{}", error.code)));
     problem.insert("code".to_owned(), Value::String(error.code.clone()));
@@ -60,9 +83,7 @@ pub(crate) fn json_text(error: &Error, instance: &str) -> Bytes {
     let detail = error.detail.as_deref().cloned().unwrap_or_else(message);
     problem.insert("detail".to_owned(), detail);
     problem.insert("instance".to_owned(), Value::String(instance.to_owned()));
-    let mut text = Vec::with_capacity(256);
-    json::write(&Value::Object(problem), &mut text);
-    text.into()
+    Value::Object(problem)
 }
 
 /// The error in one line, as close reasons and streamed arrays have it.

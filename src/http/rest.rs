@@ -9,19 +9,22 @@ mod items;
 mod method;
 mod reply;
 mod request_body;
+mod sequence;
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use kora_resource::value::Format;
 use kora_resource::{Call, Result, Target};
 
 use super::Response;
 use super::body::ResponseBody;
 use super::peer::Peer;
-use super::{negotiation, problem};
+use super::{compression, negotiation, problem};
 use crate::PRODUCT;
 use crate::components::registry::Registration;
 use method::Asked;
@@ -35,6 +38,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) last_modified: bool,
     /// The largest request body, in bytes.
     pub(crate) body_limit: usize,
+    /// From how many bytes on bodies are compressed; `None` for never.
+    pub(crate) compress_from: Option<NonZeroUsize>,
     pub(crate) peer: &'a Peer,
 }
 
@@ -57,8 +62,13 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, request: Request<Incoming>)
     let (request, body) = request.into_parts();
     let mut response = match answer(exchange, &request, body).await {
         Ok(response) => response,
-        Err(error) => problem::response(&error, url(&request)),
+        Err(error) => {
+            let mut response = problem::response(&error, url(&request));
+            problem::translate(&mut response, &error, &request);
+            response
+        }
     };
+    compression::apply(&mut response, &request.headers, exchange.compress_from);
     add_server_timing(&mut response, began);
     if request.method == hyper::Method::HEAD {
         drop_body(&mut response);
@@ -91,14 +101,22 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     let representation = negotiation::choose(&request.headers, target.extension.as_deref())?;
     let body = match body.is_end_stream() {
         true => None,
-        false => request_body::read(&request.headers, body, exchange.body_limit).await?,
+        false => {
+            let limit = exchange.body_limit;
+            request_body::read(&request.headers, body, limit, exchange.registration).await?
+        }
     };
     let context = exchange.peer.context(exchange.registration.served, request);
+    let table = match representation.format {
+        Format::Csv => resource.schema(),
+        _ => None,
+    };
     let reply = resource.clone().call(Call { verb, target, body, context }).await?;
     let form = reply::Form {
         verb,
         representation,
         request: &request.headers,
+        table,
         last_modified: exchange.last_modified,
     };
     reply::build(reply, &form).await

@@ -1,5 +1,6 @@
 //! Where a request goes: a WebSocket, a static file, a resource over REST or SSE, or nowhere.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -9,8 +10,9 @@ use kora_resource::Protocol;
 
 use super::Response;
 use super::peer::Peer;
-use super::{negotiation, problem, rest, static_files};
+use super::{negotiation, openapi, problem, rest, static_files};
 use crate::components::Components;
+use crate::config::static_options::Order;
 use crate::realtime::drain::Drain;
 use crate::realtime::{sse, websocket};
 
@@ -19,12 +21,19 @@ pub(crate) struct Router {
     components: Arc<Components>,
     /// The largest request body, in bytes.
     body_limit: usize,
+    /// From how many bytes on bodies are compressed; `None` for never.
+    compress_from: Option<NonZeroUsize>,
     drain: Drain,
 }
 
 impl Router {
-    pub(crate) fn new(components: Arc<Components>, body_limit: usize, drain: Drain) -> Router {
-        Router { components, body_limit, drain }
+    pub(crate) fn new(
+        components: Arc<Components>,
+        body_limit: usize,
+        compress_from: Option<NonZeroUsize>,
+        drain: Drain,
+    ) -> Router {
+        Router { components, body_limit, compress_from, drain }
     }
 
     pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response {
@@ -55,13 +64,27 @@ impl Router {
             && found.as_ref().is_none_or(|(registration, _, _)| {
                 registration.path.is_empty() || snapshot.may_be_static(request.uri().path())
             });
-        let on_disk = goes_to_disk.then(|| arc_swap::Guard::into_inner(snapshot));
-        if let Some(snapshot) = on_disk
-            && let Some(response) = static_files::serve(&snapshot.statics, &request).await
+        let is_openapi = snapshot.rest.is_some()
+            && openapi::is_asked_for(&request)
+            && found.as_ref().is_none_or(|(registration, _, _)| registration.path.is_empty());
+        let kept = (goes_to_disk || is_openapi).then(|| arc_swap::Guard::into_inner(snapshot));
+        if is_openapi && let Some(snapshot) = &kept {
+            let (request, _) = request.into_parts();
+            return openapi::respond(&snapshot.registry, &request, peer, self.compress_from);
+        }
+        if let Some(snapshot) = &kept
+            && let Some(response) =
+                static_files::serve(snapshot.clone(), Order::BeforeResources, &request).await
         {
             return response;
         }
         let Some((registration, remainder_start, last_modified)) = found else {
+            if let Some(snapshot) = kept
+                && let Some(response) =
+                    static_files::serve(snapshot, Order::AfterResources, &request).await
+            {
+                return response;
+            }
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
         let exchange = rest::Exchange {
@@ -69,6 +92,7 @@ impl Router {
             remainder_start,
             last_modified,
             body_limit: self.body_limit,
+            compress_from: self.compress_from,
             peer,
         };
         if is_event_stream {

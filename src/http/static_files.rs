@@ -1,51 +1,93 @@
 //! Files of an application, served from disk as they are at that moment, so that an edit shows with
 //! the next request (`spec/harper-components.md` section 2.2).
 //!
-//! What is hidden (a segment that begins with a dot) and the data directory are never served.
+//! What is hidden (a segment that begins with a dot), the data directory and what a symbolic link
+//! names outside of the application are never served. Each request does its file system work in one
+//! piece on the blocking pool.
+
+mod file_response;
 
 use std::fs::Metadata;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, StatusCode};
 use percent_encoding::percent_decode_str;
-use tokio::io::AsyncReadExt;
 
 use super::Response;
-use super::body::{Chunks, ResponseBody};
-use crate::components::StaticMount;
-
-/// Files up to this size are read at once, larger ones in pieces of it.
-const PIECE: usize = 256 * 1024;
+use super::body::ResponseBody;
+use super::problem;
+use crate::components::{Snapshot, StaticMount};
+use crate::config::static_options::{Missing, Order};
 
 /// The one hidden folder that the web has a name for.
 const WELL_KNOWN: &str = ".well-known";
 
-/// The file, or the redirect to the folder, that a GET or HEAD asks for; `None` if no mount has it.
-pub(crate) async fn serve<B>(mounts: &[StaticMount], request: &Request<B>) -> Option<Response> {
-    let path = percent_decode_str(request.uri().path()).decode_utf8().ok()?;
-    let path = path.strip_prefix('/').unwrap_or(&path);
-    if !is_servable(path) {
+/// The file, the redirect to the folder or the page for what is missing that a GET or HEAD asks for;
+/// `None` if no mount of this place in the order answers.
+pub(crate) async fn serve<B>(
+    snapshot: Arc<Snapshot>,
+    order: Order,
+    request: &Request<B>,
+) -> Option<Response> {
+    if !snapshot.statics.iter().any(|mount| mount.options.order == order) {
         return None;
     }
-    for mount in mounts {
-        let Some(below) = below_mount(path, mount.options.files.mount()) else { continue };
-        match find(mount, below).await {
-            Some(Found::File(file, metadata)) => {
-                match respond(&file, &metadata, request.method(), request.headers()).await {
-                    Ok(response) => return Some(response),
-                    // Deleted since it was found: as if it had never been there.
-                    Err(error) => tracing::debug!("{}: {error}", file.display()),
-                }
-            }
-            Some(Found::Folder) => return Some(redirect_to_folder(request.uri())),
-            None => {}
-        }
+    let uri = request.uri().clone();
+    let ask = file_response::Ask::of(request.method(), request.headers());
+    let work = move || {
+        let path = percent_decode_str(uri.path()).decode_utf8().ok()?;
+        let path = path.strip_prefix('/').unwrap_or(&path);
+        let mounts = snapshot.statics.iter().filter(|mount| mount.options.order == order);
+        mounts.into_iter().find_map(|mount| answer(mount, path, &uri, &ask))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(response) => response,
+        // The task is never aborted, so a failed join is a panic of the work: let it go on here.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
-    None
+}
+
+/// What one mount answers. Blocks.
+fn answer(
+    mount: &StaticMount,
+    path: &str,
+    uri: &hyper::Uri,
+    ask: &file_response::Ask,
+) -> Option<Response> {
+    let below = below_mount(path, mount.options.files.mount())?;
+    let found = if is_servable(path) { find(mount, below) } else { None };
+    match found {
+        Some(Found::File(file, metadata)) => {
+            match file_response::of_file(&file, &metadata, StatusCode::OK, ask) {
+                Ok(response) => return Some(response),
+                // Deleted since it was found: as if it had never been there.
+                Err(error) => tracing::debug!("{}: {error}", file.display()),
+            }
+        }
+        Some(Found::Folder) => return Some(redirect_to_folder(uri)),
+        None => {}
+    }
+    match &mount.options.missing {
+        // What a HEAD misses, REST may still have: Harper's plugin never looks at one.
+        _ if ask.is_head() => None,
+        Missing::FallThrough => None,
+        Missing::Refuse => Some(problem::with_text(StatusCode::NOT_FOUND, "File not found")),
+        Missing::Page { file, status } => Some(page(mount, file, *status, ask)),
+    }
+}
+
+/// The page that stands for what is missing.
+fn page(mount: &StaticMount, file: &str, status: u16, ask: &file_response::Ask) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
+    let path = mount.directory.join(file);
+    let found = std::fs::metadata(&path)
+        .and_then(|metadata| file_response::of_file(&path, &metadata, status, ask));
+    found.unwrap_or_else(|error| {
+        tracing::error!("static: the page for `notFound`, {}: {error}", path.display());
+        problem::with_text(StatusCode::INTERNAL_SERVER_ERROR, format!("No file {file}"))
+    })
 }
 
 enum Found {
@@ -54,104 +96,54 @@ enum Found {
     Folder,
 }
 
-async fn find(mount: &StaticMount, below: &str) -> Option<Found> {
-    let is_folder = below.is_empty() || below.ends_with('/');
-    let index =
-        format!("{}index.html", if is_folder { below.to_owned() } else { format!("{below}/") });
-    if !is_folder && let Some((file, metadata)) = find_file(mount, below).await {
+fn find(mount: &StaticMount, below: &str) -> Option<Found> {
+    let options = &mount.options;
+    // The mount's own path without a slash is its folder, too.
+    let is_mount_itself = below.is_empty() && !options.files.mount().is_empty();
+    let path = below.strip_prefix('/').unwrap_or(below);
+    let is_folder = !is_mount_itself && (path.is_empty() || path.ends_with('/'));
+    if !is_folder && let Some((file, metadata)) = find_file(mount, path) {
         return Some(Found::File(file, metadata));
     }
-    if !mount.options.index {
+    if options.index {
+        let index = match path {
+            "" => "index.html".to_owned(),
+            path => format!("{}/index.html", path.trim_end_matches('/')),
+        };
+        if let Some((file, metadata)) = find_file(mount, &index) {
+            return Some(if is_folder { Found::File(file, metadata) } else { Found::Folder });
+        }
+    }
+    if is_folder {
         return None;
     }
-    let (file, metadata) = find_file(mount, &index).await?;
-    Some(if is_folder { Found::File(file, metadata) } else { Found::Folder })
+    let mut with_extensions =
+        options.extensions.iter().map(|extension| format!("{path}.{extension}"));
+    let (file, metadata) = with_extensions.find_map(|path| find_file(mount, &path))?;
+    Some(Found::File(file, metadata))
 }
 
-async fn find_file(mount: &StaticMount, below: &str) -> Option<(PathBuf, Metadata)> {
-    for candidate in mount.options.files.candidates(below) {
+fn find_file(mount: &StaticMount, below: &str) -> Option<(PathBuf, Metadata)> {
+    mount.options.files.candidates(below).find_map(|candidate| {
         let path = mount.directory.join(&candidate);
-        if path.starts_with(&mount.data) {
-            continue;
-        }
         // Whatever can't be looked at is not there for the client.
-        if let Ok(metadata) = tokio::fs::metadata(&path).await
-            && metadata.is_file()
-        {
-            return Some((path, metadata));
+        let metadata = std::fs::metadata(&path).ok().filter(Metadata::is_file)?;
+        (!path.starts_with(&mount.data) && stays_inside(mount, &path)).then_some((path, metadata))
+    })
+}
+
+/// Whether the file is where it seems to be: links may lead anywhere inside the application's folder
+/// and nowhere else.
+fn stays_inside(mount: &StaticMount, path: &Path) -> bool {
+    let Ok(real) = path.canonicalize() else { return false };
+    let Ok(directory) = mount.directory.canonicalize() else { return false };
+    match real.strip_prefix(&directory) {
+        Ok(relative) => {
+            let hidden = relative.iter().filter_map(|segment| segment.to_str()).any(is_hidden);
+            !hidden && !real.starts_with(&mount.data)
         }
+        Err(_) => false,
     }
-    None
-}
-
-async fn respond(
-    path: &Path,
-    metadata: &Metadata,
-    method: &Method,
-    request: &HeaderMap,
-) -> io::Result<Response> {
-    let mut response = Response::new(ResponseBody::Empty);
-    let modified = metadata.modified()?;
-    let age = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let tag = format!("W/\"{:x}-{:x}\"", metadata.len(), age.as_millis());
-    let last_modified = httpdate::fmt_http_date(modified);
-    let is_known = match request.get(header::IF_NONE_MATCH) {
-        Some(known) => known
-            .to_str()
-            .is_ok_and(|known| known == "*" || known.split(',').any(|known| known.trim() == tag)),
-        None => request
-            .get(header::IF_MODIFIED_SINCE)
-            .and_then(|since| httpdate::parse_http_date(since.to_str().ok()?).ok())
-            .is_some_and(|since| {
-                modified <= since || last_modified == httpdate::fmt_http_date(since)
-            }),
-    };
-    let headers = response.headers_mut();
-    let value = |text: String| HeaderValue::try_from(text).map_err(io::Error::other);
-    headers.insert(header::ETAG, value(tag)?);
-    headers.insert(header::LAST_MODIFIED, value(last_modified)?);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
-    if is_known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
-    }
-    headers.insert(header::CONTENT_TYPE, value(content_type(path))?);
-    headers.insert(header::CONTENT_LENGTH, metadata.len().into());
-    if *method != Method::HEAD {
-        *response.body_mut() = read(path, metadata.len()).await?;
-    }
-    Ok(response)
-}
-
-/// The file's content. At most `length` bytes are sent, also if the file grows meanwhile; if it
-/// shrinks, the connection breaks, which is how HTTP tells a client about it.
-async fn read(path: &Path, length: u64) -> io::Result<ResponseBody> {
-    let file = tokio::fs::File::open(path).await?;
-    let mut file = file.take(length);
-    if length <= PIECE as u64 {
-        let mut content = Vec::with_capacity(length as usize);
-        file.read_to_end(&mut content).await?;
-        return Ok(ResponseBody::Full(content.into()));
-    }
-    let chunks: Chunks = Box::pin(futures_util::stream::unfold(file, |mut file| async {
-        let mut piece = Vec::with_capacity(PIECE);
-        match file.read_buf(&mut piece).await {
-            Ok(0) => None,
-            Ok(_) => Some((Bytes::from(piece), file)),
-            Err(error) => {
-                tracing::warn!("a static file can't be read to its end: {error}");
-                None
-            }
-        }
-    }));
-    Ok(ResponseBody::Streamed(chunks))
-}
-
-fn content_type(path: &Path) -> String {
-    let media_type = mime_guess::from_path(path).first_or_octet_stream();
-    let is_text = media_type.type_() == "text"
-        || matches!(media_type.subtype().as_str(), "javascript" | "json" | "svg");
-    if is_text { format!("{media_type}; charset=utf-8") } else { media_type.to_string() }
 }
 
 fn redirect_to_folder(uri: &hyper::Uri) -> Response {
@@ -171,17 +163,20 @@ fn redirect_to_folder(uri: &hyper::Uri) -> Response {
 
 /// Whether the path stays below its folder and names nothing hidden.
 fn is_servable(path: &str) -> bool {
-    !path.contains(['\\', '\0'])
-        && !path.split('/').any(|segment| segment.starts_with('.') && segment != WELL_KNOWN)
-        && !path.starts_with('/')
+    !path.contains(['\\', '\0']) && !path.split('/').any(is_hidden) && !path.starts_with('/')
 }
 
-/// The part of `path` below the mount prefix; `None` if it is elsewhere.
+fn is_hidden(segment: &str) -> bool {
+    segment.starts_with('.') && segment != WELL_KNOWN
+}
+
+/// The part of `path` below the mount prefix, with its slash if there is a prefix; `None` if it is
+/// elsewhere.
 fn below_mount<'p>(path: &'p str, mount: &str) -> Option<&'p str> {
     if mount.is_empty() {
         return Some(path);
     }
-    path.strip_prefix(mount)?.strip_prefix('/')
+    path.strip_prefix(mount).filter(|below| below.is_empty() || below.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -200,14 +195,9 @@ mod tests {
 
     #[test]
     fn mounts_end_at_a_slash() {
-        assert_eq!(below_mount("app/x.js", "app"), Some("x.js"));
+        assert_eq!(below_mount("app/x.js", "app"), Some("/x.js"));
+        assert_eq!(below_mount("app", "app"), Some(""));
         assert_eq!(below_mount("apple/x.js", "app"), None);
         assert_eq!(below_mount("x.js", ""), Some("x.js"));
-    }
-
-    #[test]
-    fn text_has_a_charset() {
-        assert_eq!(content_type(Path::new("a.html")), "text/html; charset=utf-8");
-        assert_eq!(content_type(Path::new("a.png")), "image/png");
     }
 }

@@ -111,7 +111,7 @@ impl Opening {
         };
         let resource = registration.resource.clone();
         let target = Target::parse(&remainder, resource.schema().as_deref())?;
-        negotiation::choose(headers, target.extension.as_deref())?;
+        negotiation::require_json(headers, target.extension.as_deref())?;
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         resource.connect(Connect { target, context, incoming: Some(incoming) }).await
     }

@@ -91,6 +91,22 @@ impl Server {
         tokio::time::timeout(DEADLINE, work).await?
     }
 
+    /// Sends any bytes and gives back any bytes.
+    pub async fn send_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> (u16, HeaderMap, Bytes) {
+        let work = async {
+            let response = self.open_bytes(method, path, headers, body.into()).await.unwrap();
+            let (head, body) = response.into_parts();
+            (head.status.as_u16(), head.headers, body.collect().await.unwrap().to_bytes())
+        };
+        tokio::time::timeout(DEADLINE, work).await.expect("an answer in time")
+    }
+
     /// Sends a request and leaves the response's body to be read.
     pub async fn open(
         &self,
@@ -99,11 +115,21 @@ impl Server {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
+        self.open_bytes(method, path, headers, Bytes::from(body.to_owned())).await
+    }
+
+    async fn open_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
         let mut request = Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = Full::new(Bytes::from(body.to_owned()));
+        let body = Full::new(body);
         // A client of its own: pooled connections belong to the runtime of the test that made them.
         let client: Client<HttpConnector, Full<Bytes>> =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+    Call, Connect, Documentation, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -23,6 +23,7 @@ pub(crate) struct ClassResource {
     name: String,
     verbs: VerbSet,
     table: Option<Arc<Table>>,
+    documentation: Option<Arc<Documentation>>,
 }
 
 impl ClassResource {
@@ -32,7 +33,14 @@ impl ClassResource {
         class: &ExportedClass,
         table: Option<Arc<Table>>,
     ) -> ClassResource {
-        ClassResource { generation, export, name: class.name.clone(), verbs: class.verbs(), table }
+        ClassResource {
+            generation,
+            export,
+            name: class.name.clone(),
+            verbs: class.verbs(),
+            table,
+            documentation: class.documentation(),
+        }
     }
 
     fn generation(&self) -> Result<Arc<Generation>, Error> {
@@ -58,6 +66,10 @@ impl Resource for ClassResource {
 
     fn schema(&self) -> Option<Arc<TableSchema>> {
         self.table.as_ref().map(|table| table.schema())
+    }
+
+    fn documentation(&self) -> Option<Arc<Documentation>> {
+        self.documentation.clone()
     }
 
     fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {

@@ -3,11 +3,12 @@
 use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
 use deno_error::JsErrorBox;
 
+use crate::node;
 use crate::ops::{calls, host, sockets, tables, transactions};
 
 deno_core::extension!(
     kora,
-    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto],
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, kora_node],
     ops = [
         calls::op_kora_request,
         calls::op_kora_reply,
@@ -50,6 +51,7 @@ deno_core::extension!(
     esm = [
         dir "src",
         "web/globals.js",
+        "node/scripts.js",
         "harperdb/errors.ts",
         "harperdb/event_queue.ts",
         "harperdb/target.ts",
@@ -74,6 +76,9 @@ pub(crate) fn transpile(
     name: ModuleName,
     code: ModuleCodeString,
 ) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
+    if !name.starts_with("ext:kora/") {
+        return Ok((node::prepare(&name, code)?, None));
+    }
     if !name.ends_with(".ts") {
         return Ok((code, None));
     }

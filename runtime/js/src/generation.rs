@@ -4,6 +4,8 @@
 //! loaded, then drains: calls in flight are answered, sockets live on until they end or the grace
 //! period passes, and its threads drop their isolates.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +17,7 @@ use kora_store::Store;
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
+use crate::permissions::Grants;
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
 /// A component's code, as it lies on disk.
@@ -28,6 +31,39 @@ pub struct Application {
     pub modules: Vec<ResourceModule>,
     /// How many isolates serve it.
     pub workers: NonZeroUsize,
+    /// Its environment variables, over those of the server (`loadEnv`).
+    pub environment: HashMap<String, String>,
+    /// What it may touch outside its isolate.
+    pub grants: Grants,
+}
+
+/// What lies around a component's code, the same for all of its workers.
+pub(crate) struct Surroundings {
+    pub(crate) directory: PathBuf,
+    /// A folder of its own for temporary files: the system's is full of other components' files.
+    pub(crate) temporary: PathBuf,
+    pub(crate) environment: HashMap<String, String>,
+    pub(crate) grants: Grants,
+}
+
+impl Surroundings {
+    fn new(application: &Application) -> Surroundings {
+        let directory =
+            application.directory.canonicalize().unwrap_or_else(|_| application.directory.clone());
+        let mut hasher = DefaultHasher::new();
+        directory.hash(&mut hasher);
+        let temporary = std::env::temp_dir().join(format!("kora-{:016x}", hasher.finish()));
+        // Where it can't be made, the component's own attempt to write says why.
+        let _ = std::fs::create_dir_all(&temporary);
+        let mut environment: HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            // What steers the dynamic linker must not reach a program that the component may start.
+            .filter(|(key, _)| !key.starts_with("LD_") && !key.starts_with("DYLD_"))
+            .collect();
+        environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
+        environment.extend(application.environment.clone());
+        Surroundings { directory, temporary, environment, grants: application.grants.clone() }
+    }
 }
 
 /// One file of resource classes.
@@ -70,6 +106,7 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let surroundings = Arc::new(Surroundings::new(&application));
     let mut workers = Vec::new();
     let mut exported = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
@@ -80,6 +117,7 @@ pub async fn load(
             store: store.clone(),
             tables: tables.clone(),
             index,
+            surroundings: surroundings.clone(),
         })
         .await?;
         workers.push(worker);

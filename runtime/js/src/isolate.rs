@@ -17,7 +17,9 @@ use tokio::sync::mpsc;
 use crate::error::{LoadError, describe};
 use crate::exports::ExportedClass;
 use crate::modules::{ComponentModules, HOST_MODULE};
+use crate::node::{self, NodeState, Packages};
 use crate::ops::host::OpenItems;
+use crate::permissions::{self, ReadableRoots};
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
@@ -45,10 +47,26 @@ fn missing(name: &str) -> CoreError {
 
 impl Isolate {
     pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+        let around = &options.surroundings;
+        let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
+        let permissions =
+            permissions::container(&around.directory, &around.temporary, &readable, &around.grants)
+                .map_err(|message| LoadError::Worker {
+                    application: options.application.to_string(),
+                    message,
+                })?;
+        let packages = Rc::new(Packages::new(&options.application, &around.directory, readable));
         let mut extensions = web::extensions();
+        let node = NodeState {
+            application: options.application.to_string(),
+            directory: around.directory.clone(),
+            environment: around.environment.clone(),
+            listen: around.grants.listen,
+        };
+        extensions.extend(node::extensions(&packages, node));
         extensions.push(extension::kora::init());
         let created = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(Rc::new(ComponentModules::default())),
+            module_loader: Some(Rc::new(ComponentModules::new(packages))),
             extension_transpiler: Some(Rc::new(extension::transpile)),
             extensions,
             ..RuntimeOptions::default()
@@ -61,7 +79,7 @@ impl Isolate {
         {
             let state = js.op_state();
             let mut state = state.borrow_mut();
-            state.put(web::permissions());
+            state.put(permissions);
             state.put(OpenItems::default());
             state.put(WorkerState {
                 store: options.store,

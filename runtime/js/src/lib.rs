@@ -16,7 +16,9 @@ mod extension;
 mod generation;
 mod isolate;
 mod modules;
+mod node;
 mod ops;
+mod permissions;
 mod platform;
 mod pull;
 mod socket;
@@ -28,4 +30,5 @@ mod worker;
 
 pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
+pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};

@@ -1,14 +1,12 @@
 //! Where modules come from: the component's own files, and the live `harperdb` module.
 //!
 //! One loader a worker. Files are read when they are imported; a bare specifier that is one of
-//! Harper's names (`spec/harper-resources.md` section 1) gives the one live host module. npm packages
-//! and `node:` built-ins come with a later issue and are refused by a message that says so.
+//! Harper's names (`spec/harper-resources.md` section 1) gives the one live host module, one of Node's gives
+//! Deno's implementation, and every other is a package ([`crate::node`]).
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_ast::MediaType;
@@ -17,15 +15,17 @@ use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource,
     ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind, resolve_import,
 };
-use deno_error::JsErrorBox;
+use deno_error::{JsErrorBox, JsErrorClass};
+use futures_util::FutureExt;
 
-use crate::transpile::{TranspileError, Transpiled, transpile};
+use crate::node::{Format, Packages};
+use crate::transpile::Transpiled;
 
 /// The URL of the live host module; what all of [`HARPER_SPECIFIERS`] resolve to.
 pub(crate) const HOST_MODULE: &str = "kora:harperdb";
 
 /// The names by which components import the host module.
-const HARPER_SPECIFIERS: [&str; 6] = [
+pub(crate) const HARPER_SPECIFIERS: [&str; 6] = [
     "harper",
     "harperdb",
     "harperdb/v1",
@@ -35,10 +35,14 @@ const HARPER_SPECIFIERS: [&str; 6] = [
 ];
 
 /// Loads the modules of one component.
-#[derive(Default)]
 pub(crate) struct ComponentModules {
-    /// What was loaded, by URL: its source map is what turns a stack into the user's lines.
-    loaded: RefCell<HashMap<String, Arc<Transpiled>>>,
+    packages: Rc<Packages>,
+}
+
+impl ComponentModules {
+    pub(crate) fn new(packages: Rc<Packages>) -> ComponentModules {
+        ComponentModules { packages }
+    }
 }
 
 impl ModuleLoader for ComponentModules {
@@ -51,76 +55,134 @@ impl ModuleLoader for ComponentModules {
         if HARPER_SPECIFIERS.contains(&specifier) {
             return ModuleSpecifier::parse(HOST_MODULE).map_err(JsErrorBox::from_err);
         }
-        if is_bare(specifier) {
+        if let Some(name) = host_package(specifier) {
             return Err(JsErrorBox::type_error(format!(
-                "Cannot find module \"{specifier}\" imported from {}: this build resolves relative \
-                 paths and the harperdb module; npm packages and node: built-ins are not available yet",
-                display(referrer)
+                "\"{specifier}\" is an inner module of Harper, imported from {}: only \"{name}\" itself can be \
+                 imported here",
+                place(referrer, specifier)
             )));
         }
-        resolve_import(specifier, referrer).map_err(JsErrorBox::from_err)
+        if !is_bare(specifier) {
+            let url = resolve_import(specifier, referrer).map_err(JsErrorBox::from_err)?;
+            return Ok(existing_file(&url).unwrap_or(url));
+        }
+        if self.packages.is_builtin(specifier) {
+            let name = specifier.trim_start_matches("node:");
+            return ModuleSpecifier::parse(&format!("node:{name}")).map_err(JsErrorBox::from_err);
+        }
+        if specifier.starts_with("node:") {
+            return Err(JsErrorBox::type_error(format!(
+                "No such built-in module: {specifier}, imported from {}",
+                place(referrer, specifier)
+            )));
+        }
+        let from = ModuleSpecifier::parse(referrer).map_err(JsErrorBox::from_err)?;
+        self.packages
+            .resolve(specifier, &from)
+            .map_err(|error| unresolved(specifier, referrer, &error.get_message()))
     }
 
     fn load(
         &self,
         specifier: &ModuleSpecifier,
         referrer: Option<&ModuleLoadReferrer>,
-        _options: ModuleLoadOptions,
+        options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        ModuleLoadResponse::Sync(self.load_file(specifier, referrer))
+        let source = match self.read(specifier, referrer) {
+            Ok(Loaded::Ready(source)) => return ModuleLoadResponse::Sync(Ok(source)),
+            Ok(Loaded::CommonJs(source)) => source,
+            Err(error) => return ModuleLoadResponse::Sync(Err(error)),
+        };
+        let (packages, url) = (self.packages.clone(), specifier.clone());
+        let wrapped = async move {
+            let code = packages.wrapper(&url, &source.code).await?;
+            Ok(module(ModuleType::JavaScript, code, &url))
+        };
+        if options.is_synchronous {
+            // The analysis reads files and awaits nothing, so it is there at once.
+            let loaded = wrapped.now_or_never().unwrap_or_else(|| {
+                Err(JsErrorBox::generic(format!("{specifier} can't be loaded synchronously")))
+            });
+            return ModuleLoadResponse::Sync(loaded);
+        }
+        ModuleLoadResponse::Async(Box::pin(wrapped))
     }
 
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {
-        let map = self.loaded.borrow().get(specifier)?.source_map.clone()?;
-        Some(Cow::Owned(map))
+        self.packages.sources.source_map(specifier).map(Cow::Owned)
     }
 }
 
+/// A file that was read.
+enum Loaded {
+    Ready(ModuleSource),
+    /// It needs a wrapper first.
+    CommonJs(Arc<Transpiled>),
+}
+
 impl ComponentModules {
-    fn load_file(
+    fn read(
         &self,
         specifier: &ModuleSpecifier,
         referrer: Option<&ModuleLoadReferrer>,
-    ) -> Result<ModuleSource, ModuleLoaderError> {
+    ) -> Result<Loaded, ModuleLoaderError> {
         let path = specifier.to_file_path().map_err(|()| {
             JsErrorBox::type_error(format!("Cannot import {specifier}: only files can be imported"))
         })?;
-        let path = existing(&path).ok_or_else(|| {
+        if !path.is_file() {
             let mut message = format!("Cannot find module {}", path.display());
             if let Some(referrer) = referrer {
                 // Writing to a String can't fail.
                 let _ = write!(message, " imported from {}", display(referrer.specifier.as_str()));
             }
-            JsErrorBox::type_error(message)
-        })?;
-        let source = std::fs::read_to_string(&path).map_err(|error| {
-            JsErrorBox::type_error(format!("Cannot read module {}: {error}", path.display()))
-        })?;
-        if MediaType::from_path(&path) == MediaType::Json {
-            return Ok(module(ModuleType::Json, source, specifier));
+            return Err(JsErrorBox::type_error(message));
         }
-        // The file may have another ending than the specifier: its own decides how it is parsed.
-        let file = ModuleSpecifier::from_file_path(&path).map_err(|()| {
-            JsErrorBox::type_error(format!("{} is not an absolute path", path.display()))
-        })?;
-        let transpiled = transpile(&file, &source).map_err(|error| match error {
-            TranspileError::Parse(diagnostic) => {
-                let shown = path.display().to_string();
-                JsErrorBox::new(
-                    "SyntaxError",
-                    diagnostic.to_string().replace(file.as_str(), &shown),
-                )
+        if MediaType::from_path(&path) == MediaType::Json {
+            let text = self.packages.sources.text(&path)?;
+            return Ok(Loaded::Ready(module(ModuleType::Json, text, specifier)));
+        }
+        let source = self.packages.sources.read(&path)?;
+        Ok(match source.format {
+            Format::CommonJs => Loaded::CommonJs(source.code),
+            Format::Module => {
+                Loaded::Ready(module(ModuleType::JavaScript, source.code.code.clone(), specifier))
             }
-            TranspileError::Transform(message) => JsErrorBox::new("SyntaxError", message),
-        })?;
-        let code = transpiled.code.clone();
-        self.loaded.borrow_mut().insert(specifier.to_string(), transpiled);
-        Ok(module(ModuleType::JavaScript, code, specifier))
+        })
     }
 }
 
 fn module(kind: ModuleType, code: String, specifier: &ModuleSpecifier) -> ModuleSource {
     ModuleSource::new(kind, ModuleSourceCode::String(code.into()), specifier, None)
+}
+
+/// The package of Harper's whose inner module a specifier names.
+fn host_package(specifier: &str) -> Option<&'static str> {
+    HARPER_SPECIFIERS
+        .into_iter()
+        .find(|name| specifier.strip_prefix(name).is_some_and(|below| below.starts_with('/')))
+}
+
+/// Why a package was not found, in one sentence with what to do about it.
+fn unresolved(specifier: &str, referrer: &str, reason: &str) -> JsErrorBox {
+    let place = place(referrer, specifier);
+    if specifier.starts_with('#') {
+        return JsErrorBox::type_error(format!(
+            "Cannot find \"{specifier}\" among the imports of package.json, imported from {place}: {reason}"
+        ));
+    }
+    let mut parts = specifier.split('/');
+    let first = parts.next().unwrap_or(specifier);
+    let package = match parts.next() {
+        Some(second) if first.starts_with('@') => format!("{first}/{second}"),
+        _ => first.to_owned(),
+    };
+    if reason.contains("Could not find package") || reason.contains("Cannot find package") {
+        return JsErrorBox::type_error(format!(
+            "Cannot find package '{package}' imported from {place}: add it to the component's package.json and \
+             run `npm install` in its folder"
+        ));
+    }
+    JsErrorBox::type_error(format!("Cannot import '{specifier}' from {place}: {reason}"))
 }
 
 /// Neither a path nor a URL: a package's name, `node:` included.
@@ -129,11 +191,12 @@ fn is_bare(specifier: &str) -> bool {
     !path && (specifier.starts_with("node:") || ModuleSpecifier::parse(specifier).is_err())
 }
 
-/// The file that a specifier means: itself, or the TypeScript file behind a `.js` name, or the file
-/// behind a name without ending (`spec/harper-usage.md` section 2, "TypeScript").
-fn existing(path: &Path) -> Option<PathBuf> {
+/// The file that a specifier means where it names none: the TypeScript file behind a `.js` name, or the
+/// file behind a name without ending (`spec/harper-usage.md` section 2, "TypeScript").
+fn existing_file(url: &ModuleSpecifier) -> Option<ModuleSpecifier> {
+    let path = url.to_file_path().ok()?;
     if path.is_file() {
-        return Some(path.to_owned());
+        return None;
     }
     let instead: &[&str] = match path.extension().and_then(|extension| extension.to_str()) {
         Some("js") => &["ts"],
@@ -142,7 +205,24 @@ fn existing(path: &Path) -> Option<PathBuf> {
         None => &["ts", "js", "mjs"],
         Some(_) => &[],
     };
-    instead.iter().map(|extension| path.with_extension(extension)).find(|path| path.is_file())
+    let found = instead
+        .iter()
+        .map(|extension| path.with_extension(extension))
+        .find(|path| path.is_file())?;
+    ModuleSpecifier::from_file_path(found).ok()
+}
+
+/// Where a specifier is written: the file, with its line where it can be found.
+fn place(referrer: &str, specifier: &str) -> String {
+    let file = display(referrer);
+    let line = std::fs::read_to_string(&file).ok().and_then(|text| {
+        let written = [format!("'{specifier}'"), format!("\"{specifier}\"")];
+        text.lines().position(|line| written.iter().any(|quoted| line.contains(quoted)))
+    });
+    match line {
+        Some(line) => format!("{file}:{}", line + 1),
+        None => file,
+    }
 }
 
 /// A referrer as people write it: a path without `file://`.

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
 use crate::exports::ExportedClass;
+use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::socket::Opening;
 
@@ -37,6 +38,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) store: Arc<Store>,
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) index: usize,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.

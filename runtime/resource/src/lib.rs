@@ -17,6 +17,7 @@ mod id;
 pub mod query;
 mod record;
 mod resource;
+mod row_errors;
 pub mod schema;
 mod target;
 pub mod value;
@@ -29,7 +30,8 @@ pub use id::Id;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
 };
+pub use row_errors::RowErrors;
 pub use target::Target;
 pub use value::{Map, Value};

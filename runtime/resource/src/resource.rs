@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::schema::TableSchema;
-use crate::{Call, Context, Frame, Reply, Result, Target, Value, VerbSet};
+use crate::{Call, Context, Frame, Map, Reply, Result, Target, Value, VerbSet};
 
 /// A future that a resource returns. It owns what it needs, so that a transport may hold it past the
 /// life of a registry entry.
@@ -34,12 +34,30 @@ pub trait Resource: Send + Sync + 'static {
     /// The table behind it, if there is one: decides how ids in URLs are read.
     fn schema(&self) -> Option<Arc<TableSchema>>;
 
+    /// What a class says about itself for OpenAPI; `None` where it says nothing.
+    fn documentation(&self) -> Option<Arc<Documentation>> {
+        None
+    }
+
     /// Runs one verb. Dropping the future abandons the answer, not work that is already committed.
     fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply>;
 
     /// Opens a stream of messages to one client, with the client's own messages if the protocol has
     /// them. Dropping the stream is the client's going away.
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing>;
+}
+
+/// The static properties of a class that only describe it (`spec/harper-resources.md` section 4.2).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Documentation {
+    /// `static description`.
+    pub description: Option<String>,
+    /// `static properties`: JSON schemas by property name.
+    pub properties: Option<Map>,
+    /// `static outputSchemas`: JSON schemas by method name.
+    pub output_schemas: Option<Map>,
+    /// `static hidden = true`: left out of OpenAPI.
+    pub hidden: bool,
 }
 
 /// A client that wants a stream.

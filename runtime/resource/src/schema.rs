@@ -3,6 +3,7 @@
 
 mod coerce;
 mod sdl;
+mod text_row;
 mod validate;
 
 pub(crate) use coerce::auto_cast;

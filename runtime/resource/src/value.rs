@@ -4,14 +4,21 @@
 //! integers past 2^53 (`spec/harper-schema.md` section 4). Numbers that came as JavaScript doubles
 //! with an integral value are held as [`Value::Int`] so that `5` and `5.0` are one number everywhere.
 
+pub mod cbor;
+pub mod csv;
 pub mod date;
+pub mod form;
+pub mod format;
 pub mod json;
 pub mod msgpack;
+pub mod ndjson;
 mod order;
+pub mod yaml;
 
 #[cfg(test)]
 pub(crate) mod strategy;
 
+pub use format::Format;
 pub use order::Class;
 
 /// An object's properties, in the order in which they were written.

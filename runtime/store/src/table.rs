@@ -4,6 +4,7 @@
 //! its [`Definition`]. Only the writer's thread does that, between two batches, so that every write
 //! is planned with exactly the indexes that exist.
 
+mod bulk;
 mod generated_id;
 mod resource;
 

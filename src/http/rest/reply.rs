@@ -1,14 +1,17 @@
 //! From a [`Reply`] to a response: the status matrix of `spec/harper-rest.md` section 2.1 and the
 //! headers of section 5.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use kora_resource::value::json;
+use kora_resource::schema::TableSchema;
+use kora_resource::value::Format;
 use kora_resource::{Error, Reply, ReplyBody, Result, Value, Verb, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::sequence::SequenceWriter;
 use super::{etag, items};
 use crate::http::Response;
 use crate::http::body::ResponseBody;
@@ -22,6 +25,8 @@ pub(super) struct Form<'a> {
     pub(super) verb: Verb,
     pub(super) representation: Representation,
     pub(super) request: &'a HeaderMap,
+    /// The table behind the resource: names the columns of CSV.
+    pub(super) table: Option<Arc<TableSchema>>,
     pub(super) last_modified: bool,
 }
 
@@ -36,7 +41,7 @@ pub(super) async fn build(reply: Reply, form: &Form<'_>) -> Result<Response> {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    let (body, content_type) = write_body(reply.body, form.representation).await?;
+    let (body, content_type) = write_body(reply.body, form).await?;
     let absent = matches!(body, ResponseBody::Empty);
     *response.status_mut() = match (reply.status, &reply.created) {
         (Some(status), _) => StatusCode::from_u16(status).map_err(|_| {
@@ -57,6 +62,10 @@ pub(super) async fn build(reply: Reply, form: &Form<'_>) -> Result<Response> {
         ContentType::Negotiated(media_type) => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
             headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+            if form.representation.format == Format::Csv {
+                let disposition = HeaderValue::from_static("attachment; filename=\"data.csv\"");
+                headers.insert(header::CONTENT_DISPOSITION, disposition);
+            }
         }
         ContentType::OfTheResource(media_type) => {
             let value = HeaderValue::try_from(media_type).map_err(unsendable)?;
@@ -75,34 +84,30 @@ enum ContentType {
     OfTheResource(String),
 }
 
-async fn write_body(
-    body: ReplyBody,
-    representation: Representation,
-) -> Result<(ResponseBody, ContentType)> {
-    let negotiated = ContentType::Negotiated(representation.media_type());
+async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, ContentType)> {
+    let Representation { format, media_type } = form.representation;
+    let negotiated = ContentType::Negotiated(media_type);
     Ok(match body {
         ReplyBody::Absent | ReplyBody::Value(Value::Null) => {
             (ResponseBody::Empty, ContentType::None)
         }
         ReplyBody::Value(value) => {
             let mut text = Vec::with_capacity(128);
-            match representation {
-                Representation::Json => json::write(&value, &mut text),
-            }
+            format.encode(&value, &mut text);
             (ResponseBody::Full(text.into()), negotiated)
         }
         ReplyBody::Record(record) => {
             let mut text = Vec::with_capacity(record.body().len() * 5 / 4 + 32);
-            match representation {
-                Representation::Json => record.write_json(&mut text)?,
-            }
+            format.encode_record(&record, &mut text)?;
             (ResponseBody::Full(text.into()), negotiated)
         }
         ReplyBody::Items(sequence) => {
-            let body = match representation {
-                Representation::Json => items::body(sequence).await?,
+            let attributes = match (format, &form.table) {
+                (Format::Csv, Some(table)) => table.attributes.iter().map(|a| a.name.clone()).collect(),
+                _ => Vec::new(),
             };
-            (body, negotiated)
+            let writer = SequenceWriter::new(format, attributes);
+            (items::body(sequence, writer).await?, negotiated)
         }
         ReplyBody::Raw { content_type, data } => {
             (ResponseBody::Full(data), ContentType::OfTheResource(content_type))
@@ -162,8 +167,9 @@ mod tests {
         }
         let form = Form {
             verb,
-            representation: Representation::Json,
+            representation: Representation::JSON,
             request: &headers,
+            table: None,
             last_modified: false,
         };
         build(reply, &form).await.unwrap()

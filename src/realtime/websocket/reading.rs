@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocketError, WebSocketRead};
 use hyper::header::{self, HeaderMap};
 use kora_resource::Value;
-use kora_resource::value::json;
+use kora_resource::value::{Format, json};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
@@ -42,6 +42,8 @@ pub(super) enum Decoding {
     /// Nothing was said, as browsers do: JSON objects are decoded, all else stays bytes.
     Guess,
     Json,
+    /// Another format, each message one value.
+    Encoded(Format),
     Text,
     /// Text of another type, handed over with its type.
     TypedText(String),
@@ -52,8 +54,11 @@ pub(super) enum Decoding {
 impl Decoding {
     /// By the extension of the URL, or else the `Content-Type` of the upgrade request.
     pub(super) fn choose(extension: Option<&str>, headers: &HeaderMap) -> Decoding {
-        if extension == Some("json") {
-            return Decoding::Json;
+        match extension {
+            Some("json") => return Decoding::Json,
+            Some("cbor") => return Decoding::Encoded(Format::Cbor),
+            Some("msgpack") => return Decoding::Encoded(Format::MessagePack),
+            _ => {}
         }
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(content_type) = content_type else { return Decoding::Guess };
@@ -61,6 +66,10 @@ impl Decoding {
             "" => Decoding::Guess,
             "application/json" => Decoding::Json,
             "text/plain" => Decoding::Text,
+            "application/cbor" => Decoding::Encoded(Format::Cbor),
+            "application/x-msgpack" | "application/msgpack" => {
+                Decoding::Encoded(Format::MessagePack)
+            }
             text if text.starts_with("text/") => Decoding::TypedText(content_type.to_owned()),
             _ => Decoding::Typed(content_type.to_owned()),
         }
@@ -84,6 +93,10 @@ impl Decoding {
             Decoding::Json => json::parse(&message).map_err(|error| Closed::Refused {
                 code: 1007,
                 reason: format!("The message is not JSON: {error}"),
+            }),
+            Decoding::Encoded(_) if message.is_empty() => Ok(Value::Null),
+            Decoding::Encoded(format) => format.decode(&message).map_err(|error| {
+                Closed::Refused { code: 1007, reason: format!("The message is {error}") }
             }),
             Decoding::Text => text(message),
             Decoding::TypedText(content_type) => Ok(typed(content_type, text(message)?)),
@@ -243,6 +256,8 @@ mod tests {
         let csv = Decoding::TypedText("text/csv".to_owned());
         assert_eq!(json_of(&csv, "a"), r#"{"contentType":"text/csv","data":"a"}"#);
         assert!(Decoding::Json.decode(Bytes::from_static(b"{")).is_err());
+        assert_eq!(json_of(&Decoding::Encoded(Format::Cbor), "\u{1}"), "1");
+        assert!(Decoding::Encoded(Format::Cbor).decode(Bytes::from_static(b"a")).is_err());
     }
 
     #[test]

@@ -67,6 +67,21 @@ function methodsOf(resource: any): string[] {
   });
 }
 
+/** The static properties that only describe a class, as JSON; `null` where it has none. */
+function documentationOf(resource: any): string | null {
+  const { description, properties, outputSchemas, hidden } = resource;
+  if (
+    description === undefined && properties === undefined && outputSchemas === undefined && !hidden
+  ) {
+    return null;
+  }
+  try {
+    return JSON.stringify({ description, properties, outputSchemas, hidden: hidden === true });
+  } catch {
+    return null;
+  }
+}
+
 /** Tells the host what was exported; from here on calls name exports by their number. */
 export function finishExports(): void {
   op_kora_exports(exported.map(({ path, resource }) => ({
@@ -74,6 +89,7 @@ export function finishExports(): void {
     name: resource.name || path,
     methods: methodsOf(resource),
     table: resource.tableNumber ?? null,
+    documentation: documentationOf(resource),
   })));
 }
 

@@ -1,5 +1,7 @@
 // The live host module and the globals (harper-resources.md section 1), and what Rust takes from here.
 import "ext:kora/web/globals.js";
+import "ext:kora/node/scripts.js";
+import { internals } from "ext:core/mod.js";
 import { op_kora_host, op_kora_tables } from "ext:core/ops";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
@@ -102,6 +104,7 @@ function start(): string {
     });
   }
   (globalThis as any).__kora.module = module;
+  internals.kora.hostModule = module;
   return [
     "const host = globalThis.__kora.module;",
     ...EXPORTS.map((name) => `export const ${name} = host.${name};`),

@@ -3,14 +3,14 @@
 // the streams polyfill. Follows Deno's own list in runtime/js/98_global_scope_shared.js.
 import { core, internals } from "ext:core/mod.js";
 
-// Errors that Deno's ops raise by name.
+/** Errors that Deno's ops raise by name. */
+export const errors = {};
 for (
   const name of [
     "NotFound", "ConnectionRefused", "ConnectionReset", "ConnectionAborted", "NotConnected",
     "AddrInUse", "AddrNotAvailable", "BrokenPipe", "PermissionDenied", "AlreadyExists", "InvalidData",
     "TimedOut", "WouldBlock", "WriteZero", "UnexpectedEof", "Http", "Busy",
     "NotSupported", "FilesystemLoop", "IsADirectory", "NetworkUnreachable", "NotADirectory",
-
   ]
 ) {
   const ErrorClass = class extends Error {
@@ -21,6 +21,7 @@ for (
   };
   Object.defineProperty(ErrorClass, "name", { value: name });
   core.registerErrorClass(name, ErrorClass);
+  errors[name] = ErrorClass;
 }
 
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -40,24 +41,7 @@ for (
   core.registerErrorBuilder(className, (message) => new DOMException(message, name));
 }
 
-// Fetch asks for tracing; there is none here, so it gets the names it reads, switched off.
-internals.__telemetry = {
-  TRACING_ENABLED: false,
-  PROPAGATORS: [],
-  DID_NOT_ENTER: Symbol("not traced"),
-  builtinTracer() {},
-  ContextManager: { active() {} },
-  enterSpan() {},
-  exitSpan() {},
-};
-internals.__telemetryUtil = {
-  updateSpanFromClientResponse() {},
-  updateSpanFromError() {},
-  updateSpanFromRequest() {},
-};
-
 const event = core.loadExtScript("ext:deno_web/02_event.js");
-const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const consoles = core.loadExtScript("ext:deno_web/01_console.js");
 // What components print goes to the log, which escapes the codes of colours.
 consoles.setNoColorFns(() => true, () => true);
@@ -84,20 +68,43 @@ const fromScript = {
   "ext:deno_web/13_message_port.js": ["MessageChannel", "MessagePort", "structuredClone"],
   "ext:deno_web/15_performance.js": [
     "performance", "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure",
+    "PerformanceObserver",
   ],
+  "ext:deno_web/01_broadcast_channel.js": ["BroadcastChannel"],
   "ext:deno_fetch/20_headers.js": ["Headers"],
   "ext:deno_fetch/21_formdata.js": ["FormData"],
   "ext:deno_fetch/23_request.js": ["Request"],
   "ext:deno_fetch/23_response.js": ["Response"],
+  "ext:deno_fetch/27_eventsource.js": ["EventSource"],
   "ext:deno_crypto/00_crypto.js": ["CryptoKey", "Crypto", "SubtleCrypto"],
 };
 for (const [specifier, names] of Object.entries(fromScript)) {
   for (const name of names) {
-    Object.defineProperty(
-      globalThis,
-      name,
-      core.propNonEnumerableLazyLoaded((script) => script[name], lazy(specifier)),
-    );
+    core.defineGlobalProperties(globalThis, {
+      [name]: core.propNonEnumerableLazyLoaded((script) => script[name], lazy(specifier)),
+    });
+  }
+}
+
+// Node's own globals, its timers among them: applications call `unref()` on what `setTimeout` returns.
+const fromModule = {
+  "node:process": { process: "default" },
+  "node:buffer": { Buffer: "Buffer" },
+  "node:timers": {
+    setTimeout: "setTimeout",
+    setInterval: "setInterval",
+    setImmediate: "setImmediate",
+    clearTimeout: "clearTimeout",
+    clearInterval: "clearInterval",
+    clearImmediate: "clearImmediate",
+  },
+};
+for (const [specifier, names] of Object.entries(fromModule)) {
+  const load = core.createLazyLoader(specifier);
+  for (const [name, exported] of Object.entries(names)) {
+    core.defineGlobalProperties(globalThis, {
+      [name]: core.propWritableLazyLoaded((module) => module[exported], load),
+    });
   }
 }
 
@@ -123,21 +130,41 @@ Object.defineProperties(globalThis, {
   }),
   reportError: core.propWritable((...args) => event.reportError.call(undefined, ...args)),
   global: core.propWritable(globalThis),
-  setTimeout: core.propWritable(timers.setTimeout),
-  setInterval: core.propWritable(timers.setInterval),
-  clearTimeout: core.propWritable(timers.clearTimeout),
-  clearInterval: core.propWritable(timers.clearInterval),
-  setImmediate: core.propWritable((callback, ...args) =>
-    timers.setTimeout.call(undefined, callback, 0, ...args)),
-  clearImmediate: core.propWritable(timers.clearTimeout),
 });
+
+/** Who asked to hear of errors that nobody catches: `process.on("uncaughtException")`. */
+const errorListeners = new Set();
+export const addErrorListener = (listener) => void errorListeners.add(listener);
+export const removeErrorListener = (listener) => void errorListeners.delete(listener);
+
+function uncaught(error) {
+  core.ops.op_kora_console(`uncaught ${error?.stack ?? error}`, 3);
+}
 
 // What nobody catches in a microtask or an event listener. Deno ends its process over it, by stopping all
 // code of the isolate: other calls run here too, so it goes to the log and everything else goes on.
 event.saveGlobalThisReference({
-  dispatchEvent({ error }) {
-    core.ops.op_kora_console(`uncaught ${error?.stack ?? error}`, 3);
+  dispatchEvent(raised) {
+    for (const listener of errorListeners) listener(raised);
+    if (!raised.defaultPrevented) uncaught(raised.error);
     return false;
   },
 });
 core.setReportExceptionCallback(event.reportException);
+
+// The same for promises.
+core.setUnhandledPromiseRejectionHandler((promise, reason) => {
+  let handled = false;
+  internals.nodeProcessUnhandledRejectionCallback?.({
+    promise,
+    reason,
+    preventDefault() {
+      handled = true;
+    },
+  });
+  if (!handled) uncaught(reason);
+  return true;
+});
+core.setHandledPromiseRejectionHandler((promise, reason) => {
+  internals.nodeProcessRejectionHandledCallback?.({ promise, reason });
+});

@@ -3,14 +3,7 @@
 use std::sync::Arc;
 
 use deno_core::Extension;
-use deno_permissions::{PermissionsContainer, RuntimePermissionDescriptorParser};
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
-
-deno_core::extension!(
-    deno_net,
-    lazy_loaded_js = [dir "src/web", "02_tls.js"],
-    docs = "The one script of deno_net that fetch asks for.",
-);
 
 /// The extensions in the order of their dependencies. `fetch` may reach the network; it may not read
 /// files (`file:` URLs are refused by its own handler).
@@ -23,18 +16,12 @@ pub(crate) fn extensions() -> Vec<Extension> {
             false,
             InMemoryBroadcastChannel::default(),
         ),
-        deno_net::init(),
+        deno_tls::deno_tls::init(),
+        deno_net::deno_net::init(None, None),
         deno_fetch::deno_fetch::init(deno_fetch::Options {
             user_agent: concat!("kora/", env!("CARGO_PKG_VERSION")).to_owned(),
             ..deno_fetch::Options::default()
         }),
         deno_crypto::deno_crypto::init(None),
     ]
-}
-
-/// What a component may do: everything that the extensions above can do. Narrowing it per component
-/// comes with file and network settings.
-pub(crate) fn permissions() -> PermissionsContainer {
-    let parser = RuntimePermissionDescriptorParser::new(sys_traits::impls::RealSys);
-    PermissionsContainer::allow_all(Arc::new(parser))
 }

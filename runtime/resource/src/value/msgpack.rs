@@ -5,6 +5,7 @@
 //! fractions and invalid dates; it is understood on reading), a big integer its 128 bits. Reading
 //! checks everything: damaged input is an error, never a panic and never a large allocation.
 
+pub mod external;
 mod reader;
 
 use bytes::Bytes;
@@ -14,13 +15,16 @@ pub(crate) use reader::{Reader, Token};
 
 use super::{Map, Value};
 
-/// How deep values may nest, here and in JSON. Deeper input is refused, so that no client can use
+/// How deep values may nest, here and in every text format. Deeper input is refused, so that no client can use
 /// up a thread's stack.
 pub const MAX_DEPTH: usize = 128;
 
 const EXT_DATE: i8 = 1;
 const EXT_BIG_INT: i8 = 2;
 const EXT_TIMESTAMP: i8 = -1;
+/// `undefined` and a big integer as the `msgpackr` package writes them; never stored.
+const EXT_UNDEFINED: i8 = 0;
+const EXT_BIG_INT_PACKR: i8 = 0x42;
 
 /// Why bytes are not a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

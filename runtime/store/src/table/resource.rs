@@ -12,7 +12,7 @@ use kora_resource::{
     Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
-use super::Table;
+use super::{Table, bulk};
 use crate::subscription::{Subscribe, Subscription};
 use crate::transaction::{Transaction, key_of};
 
@@ -107,10 +107,7 @@ impl Table {
             }
             (None, Some(Value::Array(records))) => {
                 let nulls = vec![Value::Null; records.len()];
-                for record in records {
-                    let record = object(Some(record))?;
-                    transaction.put(&self, self.key_in(&record)?, record)?;
-                }
+                bulk::put(&self, &mut transaction, records)?;
                 transaction.commit().await?;
                 return Ok(Reply::value(Value::Array(nulls)));
             }
@@ -144,8 +141,13 @@ impl Table {
                 ),
             ));
         }
-        let record = object(body)?;
         let mut transaction = Transaction::default();
+        if let Some(Value::Array(records)) = body {
+            let ids = bulk::create(&self, &mut transaction, records)?;
+            transaction.commit().await?;
+            return Ok(Reply { status: Some(201), ..Reply::value(Value::Array(ids)) });
+        }
+        let record = object(body)?;
         let id = transaction.create(&self, None, record)?;
         transaction.commit().await?;
         let body = ReplyBody::Value(id.to_value());
@@ -185,7 +187,7 @@ impl Table {
     }
 
     /// The key that a record carries.
-    fn key_in(&self, record: &Map) -> Result<Id> {
+    pub(super) fn key_in(&self, record: &Map) -> Result<Id> {
         let schema = Table::schema(self);
         match record.get(&schema.primary_key) {
             Some(key) => key_of(key),
@@ -197,7 +199,7 @@ impl Table {
     }
 }
 
-fn object(body: Option<Value>) -> Result<Map> {
+pub(super) fn object(body: Option<Value>) -> Result<Map> {
     match body {
         Some(Value::Object(map)) => Ok(map),
         Some(_) => Err(Error::invalid("A record must be an object")),

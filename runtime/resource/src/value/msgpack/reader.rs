@@ -3,7 +3,9 @@
 
 use rmp::Marker;
 
-use super::{EXT_BIG_INT, EXT_DATE, EXT_TIMESTAMP, MsgpackError};
+use super::{
+    EXT_BIG_INT, EXT_BIG_INT_PACKR, EXT_DATE, EXT_TIMESTAMP, EXT_UNDEFINED, MsgpackError,
+};
 
 /// The head of a container, or a whole scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,13 +183,22 @@ impl<'a> Reader<'a> {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
             }
             EXT_TIMESTAMP => timestamp(data).map(Token::Date),
+            EXT_UNDEFINED => Some(Token::Nil),
+            EXT_BIG_INT_PACKR => big_int(data),
             _ => None,
         };
         token.ok_or(MsgpackError::UnknownExtension(kind))
     }
 }
 
-/// MessagePack's own timestamp in its three lengths, as milliseconds.
+/// Two's complement of at most 128 bits, most significant byte first.
+fn big_int(data: &[u8]) -> Option<Token<'_>> {
+    let sign = if data.first()? & 0x80 == 0 { 0 } else { -1 };
+    let n = data.iter().fold(sign, |n: i128, byte| n << 8 | i128::from(*byte));
+    Some(i64::try_from(n).map_or(Token::BigInt(n), Token::Int)).filter(|_| data.len() <= 16)
+}
+
+/// MessagePack's own timestamp in its three lengths, as milliseconds; one byte is an invalid date.
 fn timestamp(data: &[u8]) -> Option<f64> {
     let (seconds, nanos) = match data.len() {
         4 => (i64::from(u32::from_be_bytes(data.try_into().ok()?)), 0),
@@ -201,6 +212,7 @@ fn timestamp(data: &[u8]) -> Option<f64> {
             let nanos = u32::from_be_bytes(nanos.try_into().ok()?);
             (i64::from_be_bytes(seconds.try_into().ok()?), nanos)
         }
+        1 => return Some(f64::NAN),
         _ => return None,
     };
     Some(seconds as f64 * 1e3 + f64::from(nanos) / 1e6)
