@@ -3,6 +3,7 @@
 //! Errors are one line on stderr and exit code 1. What a person waits for (started, reloaded) goes to
 //! stdout; the log goes to stderr.
 
+mod build;
 mod log;
 mod new;
 mod serving;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 #[command(after_help = "\
 Examples:
   kora new dogs && kora dev dogs     make an application and serve it, reloading on every save
+  kora new --rust dogs               the same with resources in Rust
   kora run apps --port 8080          serve all applications below the folder apps
   kora run . --data /var/lib/dogs    keep the data elsewhere")]
 struct Arguments {
@@ -36,6 +38,8 @@ enum Command {
     Dev(serving::Serving),
     /// Make a new application that works
     New(new::New),
+    /// Compile an application's resources in Rust to WebAssembly
+    Build(build::Build),
     /// Write TypeScript declarations of an application's tables, for editors
     Types(types::Types),
 }
@@ -47,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(serving) => serving.serve(kora::Reloading::Off),
         Command::Dev(serving) => serving.serve(kora::Reloading::OnChange),
         Command::New(new) => new.write(),
+        Command::Build(build) => build.build(),
         Command::Types(types) => types.write(),
     };
     match result {

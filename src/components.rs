@@ -28,7 +28,7 @@ use kora_store::Store;
 use crate::config::component::RestOptions;
 use crate::config::static_options::{Missing, Order};
 use application::Application;
-pub use application::{LoadFailure, StaticMount};
+pub use application::{Guests, LoadFailure, StaticMount};
 use registry::Registry;
 
 /// Everything that is served at one moment.
@@ -88,6 +88,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// JavaScript workers of each application.
     pub workers: NonZeroUsize,
+    /// Where guests in WebAssembly run.
+    pub guests: Arc<Guests>,
     /// How long what a replaced generation began may go on.
     pub grace: Duration,
 }

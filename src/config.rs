@@ -6,6 +6,8 @@
 
 pub mod component;
 pub mod file_set;
+pub mod guests;
+pub mod limits;
 mod permissions;
 pub mod static_options;
 mod yaml;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::components::watch::{Watch, watch};
-use crate::components::{Components, LoadFailure, Settings};
+use crate::components::{Components, Guests, LoadFailure, Settings};
 use crate::config::{Config, Reloading};
 use crate::http::listener;
 use crate::http::router::Router;
@@ -63,7 +63,9 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let store = open_store(&config).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
-    let settings = Settings { directory, data, workers: config.workers, grace: config.grace };
+    let guests = Arc::new(Guests::new(config.workers.get(), data.join(".wasm")));
+    let settings =
+        Settings { directory, data, workers: config.workers, guests, grace: config.grace };
     let (components, failures) = Components::load(settings, store.clone())
         .await
         .map_err(|source| ServeError::Discovery { folder: config.directory.clone(), source })?;

@@ -4,6 +4,8 @@
 //! Each step that fails is remembered and answered for by an error on its paths; the other steps go
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
+mod guests;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,9 @@ use crate::config::component::{
     ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, RestOptions, StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
+use crate::config::guests::GuestOptions;
+use crate::config::limits::LimitOptions;
+pub use guests::Guests;
 
 /// Why a part of an application did not load. Its text names the file and the line.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,6 +40,8 @@ pub enum LoadFailure {
     Tables { application: String, source: Arc<StoreError> },
     #[error(transparent)]
     Resources(#[from] Arc<kora_js::LoadError>),
+    #[error(transparent)]
+    Guest(#[from] Arc<kora_wasm::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
     #[error("{0}")]
@@ -94,6 +101,8 @@ pub(super) struct Application {
     environment: Option<EnvironmentFiles>,
     grants: kora_js::Grants,
     data: Option<FileSet>,
+    guests: GuestOptions,
+    limits: LimitOptions,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -117,6 +126,8 @@ impl Application {
             environment: None,
             grants: kora_js::Grants::default(),
             data: None,
+            guests: GuestOptions::default(),
+            limits: LimitOptions::default(),
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
@@ -129,6 +140,7 @@ impl Application {
         application.load_schemas(store).await;
         application.load_data(store).await;
         application.load_resources(settings, store).await;
+        application.load_guests(settings, store).await;
         application
     }
 
@@ -140,7 +152,7 @@ impl Application {
             return true;
         }
         let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(&relative));
-        if takes(&self.schemas) || takes(&self.resources) {
+        if takes(&self.schemas) || takes(&self.resources) || takes(&self.guests.files) {
             return true;
         }
         !self.statics.as_ref().is_some_and(|mount| mount.options.files.contains(&relative))
@@ -175,6 +187,8 @@ impl Application {
         self.environment = config.environment;
         self.grants = config.grants;
         self.data = config.data;
+        self.guests = config.guests;
+        self.limits = config.limits;
         let directory = self.directory.clone();
         self.statics =
             config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });

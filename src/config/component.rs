@@ -11,6 +11,8 @@ use kora_js::Grants;
 use serde_yaml_ng::{Mapping, Value};
 
 use super::file_set::FileSet;
+use super::guests::{self, GuestOptions};
+use super::limits::LimitOptions;
 use super::permissions;
 pub use super::static_options::StaticOptions;
 use super::yaml::line_of_key;
@@ -31,6 +33,10 @@ pub struct ComponentConfig {
     pub environment: Option<EnvironmentFiles>,
     /// What the application's code may touch outside its folder.
     pub grants: Grants,
+    /// Guests in WebAssembly.
+    pub guests: GuestOptions,
+    /// How much the application's code may use.
+    pub limits: LimitOptions,
     /// `dataLoader`: files with records for tables.
     pub data: Option<FileSet>,
     /// Sentences about what was skipped, each beginning with file and line.
@@ -141,6 +147,10 @@ impl ComponentConfig {
             rest: Some(RestOptions { last_modified: false, web_socket: true }),
             schemas: Some(files("*.graphql")),
             resources: Some(files("resources.{js,ts}")),
+            guests: GuestOptions {
+                files: Some(files(guests::DEFAULT_FILES)),
+                ..GuestOptions::default()
+            },
             statics: Some(StaticOptions::of(files("web/**"))),
             ..ComponentConfig::default()
         }
@@ -174,7 +184,15 @@ impl ComponentConfig {
                     overrides: flag(options, "override")?.unwrap_or(false),
                 });
             }
-            "permissions" => self.grants = permissions::grants(options)?,
+            "permissions" => {
+                self.grants = permissions::grants(options)?;
+                self.guests.allowed_hosts = guests::allowed_hosts(options);
+            }
+            "wasmResource" => {
+                self.guests.files = Some(file_set(options, guests::DEFAULT_FILES, name)?);
+            }
+            "guest" => self.guests.config = guests::config(options)?,
+            "limits" => self.limits = LimitOptions::read(options)?,
             _ => {}
         }
         Ok(())
@@ -192,6 +210,9 @@ fn is_supported(key: &str) -> bool {
             | "dataLoader"
             | "loadEnv"
             | "permissions"
+            | "wasmResource"
+            | "guest"
+            | "limits"
     )
 }
 

@@ -14,6 +14,7 @@ mod context;
 mod error;
 mod event;
 mod id;
+mod limits;
 pub mod query;
 mod record;
 mod resource;
@@ -27,6 +28,7 @@ pub use context::{Context, RequestInfo, User};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
+pub use limits::{Exceeded, Limits};
 pub use query::Query;
 pub use record::Record;
 pub use resource::{

@@ -3,15 +3,17 @@
 //!
 //! The call runs on the guests' threads; the caller waits for the answer. What the guest streams after its answer is
 //! driven here too, so that the instance goes back to the pool only when the guest has nothing more to do. A commit
-//! that conflicts is the host's affair: the whole call runs again, a few times.
+//! that conflicts is the host's affair: the whole call runs again, at first at once, then one call after the other, so
+//! that calls which all change one record get through in turn.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
-use kora_resource::{Call, Error, Item, Reply, ReplyBody, Result};
+use kora_resource::{Call, Error, Exceeded, Item, Reply, ReplyBody, Result};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wasmtime::component::Accessor;
 use wasmtime::{AsContextMut, StoreContextMut};
 
@@ -22,7 +24,10 @@ use crate::instance::{Instance, State, Writes};
 use crate::{convert, encoding, streams};
 
 /// How often a call runs at most whose commit finds that what it read has changed.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 20;
+
+/// How many of them run beside other calls; from there on it stands in line.
+const ATTEMPTS_BESIDE_OTHERS: usize = 2;
 
 /// What is asked of which resource.
 #[derive(Debug, Clone)]
@@ -40,33 +45,46 @@ enum Answer {
 /// Runs `work` and gives its reply; `name` is the resource's, for messages.
 pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Reply> {
     let name: Arc<str> = name.into();
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
+    let limits = guest.info.limits;
+    let deadline = Instant::now() + limits.wall_time;
+    let mut line = None;
+    for attempt in 1.. {
+        if attempt > ATTEMPTS_BESIDE_OTHERS && line.is_none() {
+            // A fair lock: whoever waits longest is next.
+            let turn = tokio::time::timeout_at(deadline, guest.contended.lock()).await;
+            line = Some(turn.map_err(|_| limits.error(Exceeded::WallTime, &name))?);
+        }
         let (answer, answered) = oneshot::channel();
         let (this, work, name) = (guest.clone(), work.clone(), name.clone());
-        guest.engine.spawn(async move { this.perform(&name, work, answer).await });
+        guest.engine.spawn(async move { this.perform(&name, work, deadline, answer).await });
         match answered.await {
             Ok(Answer::Reply(reply)) => return reply,
-            Ok(Answer::Conflict(_)) if attempt < ATTEMPTS => {}
-            Ok(Answer::Conflict(error)) => return Err(error),
-            Err(_) => return Err(Error::unavailable("the server is shutting down")),
+            Ok(Answer::Conflict(error)) if attempt == ATTEMPTS => return Err(error),
+            Ok(Answer::Conflict(_)) => {}
+            Err(_) => break,
         }
     }
+    Err(Error::unavailable("the server is shutting down"))
 }
 
 impl Guest {
-    async fn perform(self: Arc<Self>, name: &str, work: Work, answer: oneshot::Sender<Answer>) {
+    async fn perform(
+        self: Arc<Self>,
+        name: &str,
+        work: Work,
+        deadline: Instant,
+        answer: oneshot::Sender<Answer>,
+    ) {
         let ready = async {
             let permit = self.pool.permit().await?;
             Ok((permit, self.instance().await?))
         };
         let limits = self.info.limits;
-        let deadline = tokio::time::sleep(limits.wall_time);
+        let deadline = tokio::time::sleep_until(deadline);
         let mut deadline = std::pin::pin!(deadline);
         let ready = tokio::select! {
             ready = ready => ready,
-            () = &mut deadline => Err(limits.wall_time_error(name)),
+            () = &mut deadline => Err(limits.error(Exceeded::WallTime, name)),
         };
         let (_permit, mut instance) = match ready {
             Ok(ready) => ready,
@@ -96,12 +114,9 @@ impl Guest {
             Some(Ok(())) => return self.pool.put(instance),
             Some(Err(error)) => self.trapped(&instance, name, &error),
             None => {
-                tracing::error!(
-                    component = self.info.component,
-                    "{}",
-                    limits.wall_time_error(name)
-                );
-                limits.wall_time_error(name)
+                let error = limits.error(Exceeded::WallTime, name);
+                tracing::error!(component = self.info.component, "{error}");
+                error
             }
         };
         if let Some(answer) = answer.take() {

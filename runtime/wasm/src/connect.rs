@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_channel::mpsc;
 use futures_core::Stream;
 use futures_util::StreamExt;
-use kora_resource::{Connect, Error, Message, Outgoing, Result, VerbSet};
+use kora_resource::{Connect, Error, Exceeded, Message, Outgoing, Result, VerbSet};
 use tokio::sync::oneshot;
 use wasmtime::AsContextMut;
 
@@ -93,7 +93,7 @@ pub(crate) async fn open(
     match tokio::time::timeout(limits.wall_time, answered).await {
         Ok(Ok(client)) => client.map(|client| Box::pin(client) as Outgoing),
         Ok(Err(_)) => Err(Error::unavailable("the server is shutting down")),
-        Err(_) => Err(limits.wall_time_error(&name)),
+        Err(_) => Err(limits.error(Exceeded::WallTime, &name)),
     }
 }
 

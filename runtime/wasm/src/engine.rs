@@ -15,15 +15,13 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::error::LoadError;
+use crate::limits::MAX_MEMORY;
 
 /// How often a running guest is looked at: the grain of `limits.cpu`.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// Instances that the pool has room for, over all guests. Past it an instance is refused like any that does not fit.
 const POOLED_INSTANCES: u32 = 2_000;
-
-/// The largest memory that a pooled instance may have; `limits.memory` may be lower, not higher.
-const POOLED_MEMORY: usize = 1 << 30;
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -159,7 +157,7 @@ fn engine() -> wasmtime::Result<Engine> {
         .total_memories(POOLED_INSTANCES)
         .total_tables(POOLED_INSTANCES * 2)
         .total_stacks(POOLED_INSTANCES)
-        .max_memory_size(POOLED_MEMORY)
+        .max_memory_size(MAX_MEMORY)
         .linear_memory_keep_resident(256 << 10)
         .max_unused_warm_slots(64);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

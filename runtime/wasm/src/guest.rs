@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Error, ErrorKind, Outgoing, Reply, Resource, ResourceFuture, VerbSet,
+    Call, Connect, Error, ErrorKind, Limits, Outgoing, Reply, Resource, ResourceFuture, VerbSet,
 };
 use kora_store::{Store, Table};
 use tokio::sync::oneshot;
@@ -14,7 +14,6 @@ use crate::bindings::{Resources as Bindings, ResourcesPre};
 use crate::engine::GuestEngine;
 use crate::error::LoadError;
 use crate::instance::{Instance, State};
-use crate::limits::Limits;
 use crate::manifest::{Manifest, ResourceManifest};
 use crate::pool::Pool;
 use crate::{artefact, call, connect, convert, linker};
@@ -25,8 +24,6 @@ pub struct GuestModule {
     pub path: PathBuf,
     /// The component's name, for the log.
     pub component: String,
-    /// The path below which its resources appear, without a leading slash; empty for the root.
-    pub url_directory: String,
     /// What the guest's `config` import answers: a JSON text.
     pub config: String,
     /// Hosts that it may reach over HTTP: `example.com`, `example.com:8080`, `*.example.com`, or `*` for any.
@@ -50,6 +47,8 @@ pub struct Guest {
     pub(crate) store: Arc<Store>,
     pub(crate) pool: Pool,
     pub(crate) streams: Arc<tokio::sync::Semaphore>,
+    /// Calls that keep meeting conflicts run one after the other.
+    pub(crate) contended: tokio::sync::Mutex<()>,
     pub(crate) manifest: Manifest,
     pre: ResourcesPre<State>,
 }
@@ -72,7 +71,7 @@ impl Guest {
         module: GuestModule,
         store: Arc<Store>,
     ) -> Result<Arc<Guest>, LoadError> {
-        let GuestModule { path, component, config, allowed_hosts, limits, .. } = module;
+        let GuestModule { path, component, config, allowed_hosts, limits } = module;
         let info = Arc::new(GuestInfo { component, config, allowed_hosts, limits });
         let compiled = compile(engine, &path).await?;
         let pre = linker::link(engine.wasmtime(), &path, &compiled, &info)?;
@@ -81,6 +80,7 @@ impl Guest {
             engine: engine.clone(),
             pool: Pool::new(info.limits.concurrency),
             streams: Arc::new(tokio::sync::Semaphore::new(info.limits.concurrency.max(1))),
+            contended: tokio::sync::Mutex::default(),
             info,
             store,
             manifest,

@@ -27,4 +27,4 @@ mod streams;
 pub use engine::{EngineOptions, GuestEngine};
 pub use error::LoadError;
 pub use guest::{Exported, Guest, GuestModule};
-pub use limits::Limits;
+pub use limits::{DEFAULT_LIMITS, MAX_MEMORY};

@@ -1,41 +1,21 @@
-//! What one guest may use, and the meters that a store reports to.
+//! What one guest may use by default, and the meters that a store reports to.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use kora_resource::Error;
+use kora_resource::{Exceeded, Limits};
 use wasmtime::ResourceLimiter;
 
-/// Bounds on a guest's work, from `limits` in config.yaml.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// Time on the processor of one call, or of one turn of a stream between two waits.
-    pub cpu: Duration,
-    /// Time of one call from its arrival to its answer; a stream's opening counts, its life does not.
-    pub wall_time: Duration,
-    /// Bytes of linear memory and tables of one instance.
-    pub memory: usize,
-    /// Instances that answer calls at the same time; streams have as many again.
-    pub concurrency: usize,
-}
+/// The bounds of a guest whose component's config.yaml names none.
+pub const DEFAULT_LIMITS: Limits = Limits {
+    cpu: Duration::from_secs(1),
+    wall_time: Duration::from_secs(30),
+    memory: 128 << 20,
+    concurrency: 64,
+};
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            cpu: Duration::from_secs(1),
-            wall_time: Duration::from_secs(30),
-            memory: 128 << 20,
-            concurrency: 64,
-        }
-    }
-}
-
-/// Which bound was passed. Kept by number beside the store, because a trap's own text does not say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exceeded {
-    Cpu,
-    Memory,
-}
+/// The largest memory that an instance may have: what the pool of instances has room for.
+pub const MAX_MEMORY: usize = 1 << 30;
 
 /// Counts what one instance uses. Shared with the engine's callbacks.
 #[derive(Debug, Default)]
@@ -79,29 +59,6 @@ impl Meter {
             1 => Some(Exceeded::Cpu),
             _ => Some(Exceeded::Memory),
         }
-    }
-}
-
-impl Limits {
-    /// What the caller of a guest that passed a bound is told.
-    pub(crate) fn error(&self, exceeded: Exceeded, resource: &str) -> Error {
-        Error::unavailable(match exceeded {
-            Exceeded::Cpu => format!(
-                "{resource} was stopped: it used more than limits.cpu, {} ms of processor time",
-                self.cpu.as_millis()
-            ),
-            Exceeded::Memory => format!(
-                "{resource} was stopped: it asked for more than limits.memory, {} MiB",
-                self.memory >> 20
-            ),
-        })
-    }
-
-    pub(crate) fn wall_time_error(&self, resource: &str) -> Error {
-        Error::unavailable(format!(
-            "{resource} was stopped: it took longer than limits.wallTime, {} ms",
-            self.wall_time.as_millis()
-        ))
     }
 }
 
