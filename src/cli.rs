@@ -3,6 +3,8 @@
 //! Errors are one line on stderr and exit code 1. What a person waits for (started, reloaded) goes to
 //! stdout; the log goes to stderr.
 
+mod accounts;
+mod administrator;
 mod build;
 mod log;
 mod new;
@@ -42,6 +44,10 @@ enum Command {
     Build(build::Build),
     /// Write TypeScript declarations of an application's tables, for editors
     Types(types::Types),
+    /// Add, list, change or remove the users of a server that is not running
+    User(accounts::UserCommand),
+    /// List the roles of a server that is not running
+    Role(accounts::RoleCommand),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -53,6 +59,8 @@ pub(crate) fn main() -> ExitCode {
         Command::New(new) => new.write(),
         Command::Build(build) => build.build(),
         Command::Types(types) => types.write(),
+        Command::User(user) => user.run(),
+        Command::Role(role) => role.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

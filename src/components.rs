@@ -27,6 +27,7 @@ use kora_store::Store;
 
 use crate::config::component::RestOptions;
 use crate::config::static_options::{Missing, Order};
+use crate::users::Users;
 use application::Application;
 pub use application::{Guests, LoadFailure, StaticMount};
 use registry::Registry;
@@ -80,7 +81,7 @@ impl Snapshot {
 }
 
 /// How applications are loaded.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// One application, or a folder of them.
     pub directory: PathBuf,
@@ -92,6 +93,8 @@ pub struct Settings {
     pub guests: Arc<Guests>,
     /// How long what a replaced generation began may go on.
     pub grace: Duration,
+    /// Whom `roles.yaml` and the classes of an application are about.
+    pub users: Arc<Users>,
 }
 
 /// What a reload did.

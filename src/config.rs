@@ -16,6 +16,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
+pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
 pub use kora_store::Durability;
 
 /// The port that Harper's REST interface answers on, and ours.
@@ -64,6 +66,23 @@ pub struct Config {
     /// From how many bytes on bodies are compressed for clients that accept it
     /// (`http.compressionThreshold`); `None` for never.
     pub compress_from: Option<NonZeroUsize>,
+    /// `authentication.authorizeLocal`; `None` trusts them where the server reloads (`kora dev`) and
+    /// where it listens on loopback only.
+    pub local_clients: Option<LocalClients>,
+    /// `authentication.enableSessions`.
+    pub sessions: Sessions,
+    /// `authentication.cacheTTL`.
+    pub credential_lifetime: Duration,
+    /// Who becomes the administrator of a server that has no user yet.
+    pub administrator: Administrator,
+}
+
+/// What clients on the same machine are that do not say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalClients {
+    SuperUsers,
+    /// Nobody, as any other client.
+    Nobody,
 }
 
 impl Config {
@@ -81,6 +100,13 @@ impl Config {
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
             compress_from: Some(DEFAULT_COMPRESSION_THRESHOLD),
+            local_clients: None,
+            sessions: Sessions::On,
+            credential_lifetime: DEFAULT_CREDENTIAL_LIFETIME,
+            administrator: Administrator::Generated {
+                username: DEFAULT_NAME.to_owned(),
+                tell: |_| {},
+            },
         }
     }
 }

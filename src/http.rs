@@ -3,6 +3,7 @@
 //! Connections run on the async threads, one task each; a request is a plain `async` call on its
 //! connection's task, without a task, a lock or a tracing span of its own.
 
+pub(crate) mod authentication;
 pub(crate) mod body;
 mod compression;
 pub(crate) mod listener;

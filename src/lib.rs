@@ -5,8 +5,9 @@
 //! command line over it; tests and benches may call it directly.
 //!
 //! Which module to open: [`config`] reads flags and `config.yaml`; [`components`] finds, loads and
-//! reloads applications and keeps the registry of paths; [`guest_crates`] compiles guests in Rust; [`http`] is the listener, the router, REST
-//! and static files; [`realtime`] is WebSocket and SSE. The last two see only the
+//! reloads applications and keeps the registry of paths; [`guest_crates`] compiles guests in Rust;
+//! [`http`] is the listener, the router, REST and static files; [`realtime`] is WebSocket and SSE;
+//! [`users`] keeps users, roles and sessions. `http` and `realtime` see only the
 //! [`kora_resource::Resource`] trait.
 
 pub mod components;
@@ -15,6 +16,7 @@ pub mod guest_crates;
 pub mod http;
 pub mod realtime;
 mod server;
+pub mod users;
 
 pub use config::{Config, Reloading};
 pub use server::{ServeError, Server, serve};

@@ -15,10 +15,13 @@ use tokio::task::JoinHandle;
 
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, Guests, LoadFailure, Settings};
-use crate::config::{Config, Reloading};
+use crate::config::{Config, LocalClients, Reloading};
+use crate::http::authentication::Authentication;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
+use crate::users::Users;
+use crate::users::administrator::AdministratorError;
 
 /// How long sockets may take to close after the server was told to stop.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub enum ServeError {
     Discovery { folder: PathBuf, source: io::Error },
     #[error("can't watch for changes: {0}")]
     Watch(#[from] notify::Error),
+    #[error(transparent)]
+    Administrator(#[from] AdministratorError),
 }
 
 /// A running server. [`Server::shutdown`] ends it; dropping it leaves it running.
@@ -60,12 +65,19 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let address = listener
         .local_addr()
         .map_err(|source| ServeError::Listen { address: config.host.clone(), source })?;
-    let store = open_store(&config).await?;
+    let (store, users) = open_store(&config).await?;
+    users.ensure_administrator(config.administrator.clone()).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
     let guests = Arc::new(Guests::new(config.workers.get(), data.join(".wasm")));
-    let settings =
-        Settings { directory, data, workers: config.workers, guests, grace: config.grace };
+    let settings = Settings {
+        directory,
+        data,
+        workers: config.workers,
+        guests,
+        grace: config.grace,
+        users: users.clone(),
+    };
     let (components, failures) = Components::load(settings, store.clone())
         .await
         .map_err(|source| ServeError::Discovery { folder: config.directory.clone(), source })?;
@@ -77,11 +89,13 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
+    let authentication = Authentication::new(users, local_clients(&config, address));
     let router = Router::new(
         components.clone(),
         config.body_limit,
         config.compress_from,
         drain.drain(),
+        authentication,
     );
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
@@ -137,10 +151,23 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
     })
 }
 
-async fn open_store(config: &Config) -> Result<Arc<Store>, ServeError> {
+/// What local clients are, where the configuration leaves it open.
+fn local_clients(config: &Config, address: SocketAddr) -> LocalClients {
+    let is_trusting = config.reloading == Reloading::OnChange || address.ip().is_loopback();
+    let by_binding = if is_trusting { LocalClients::SuperUsers } else { LocalClients::Nobody };
+    config.local_clients.unwrap_or(by_binding)
+}
+
+async fn open_store(config: &Config) -> Result<(Arc<Store>, Arc<Users>), ServeError> {
     let data = config.data.clone();
     let options = StoreOptions { durability: config.durability, ..StoreOptions::default() };
-    match tokio::task::spawn_blocking(move || Store::open(&data, options)).await {
+    let (sessions, lifetime) = (config.sessions, config.credential_lifetime);
+    let open = move || {
+        let store = Store::open(&data, options)?;
+        let users = Users::open(&store, sessions, lifetime)?;
+        Ok::<_, StoreError>((store, users))
+    };
+    match tokio::task::spawn_blocking(open).await {
         Ok(opened) => Ok(opened?),
         // The task is never aborted, so a failed join is a panic of the store: let it go on here.
         Err(error) => std::panic::resume_unwind(error.into_panic()),

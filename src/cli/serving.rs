@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use kora::config::{
-    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, Durability, default_data_directory,
-    default_workers,
+    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, Durability, LocalClients,
+    default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
+
+use super::administrator;
 
 /// What is served, and how.
 #[derive(Debug, Args)]
@@ -38,6 +40,11 @@ pub(super) struct Serving {
     /// From how many bytes on responses are compressed; 0 for never
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_COMPRESSION_THRESHOLD.get())]
     compression_threshold: usize,
+    /// Whether clients on this machine are super users without a login [default: true for `dev` and
+    /// when listening on loopback only]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    authorize_local: Option<bool>,
 }
 
 impl Serving {
@@ -64,6 +71,11 @@ impl Serving {
             durability: self.durability,
             compress_from: NonZeroUsize::new(self.compression_threshold),
             reloading,
+            local_clients: self.authorize_local.map(|authorize| match authorize {
+                true => LocalClients::SuperUsers,
+                false => LocalClients::Nobody,
+            }),
+            administrator: administrator::source(reloading),
             ..Config::new(self.dir)
         }
     }

@@ -27,6 +27,7 @@ use crate::config::component::{
 use crate::config::file_set::{FileSet, join, relative_path};
 use crate::config::guests::GuestOptions;
 use crate::config::limits::LimitOptions;
+use crate::users::{LoginResource, RolesFile};
 pub use guests::Guests;
 
 /// Why a part of an application did not load. Its text names the file and the line.
@@ -103,6 +104,7 @@ pub(super) struct Application {
     data: Option<FileSet>,
     guests: GuestOptions,
     limits: LimitOptions,
+    roles: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
 }
 
@@ -128,16 +130,18 @@ impl Application {
             data: None,
             guests: GuestOptions::default(),
             limits: LimitOptions::default(),
+            roles: None,
             guest: None,
         };
         match ComponentConfig::read(&found.directory, &found.name) {
-            Ok(config) => application.configure(config, &settings.data),
+            Ok(config) => application.configure(config, settings),
             Err(error) => {
                 application.fail("", error.into());
                 return application;
             }
         }
         application.load_schemas(store).await;
+        application.load_roles(settings, store).await;
         application.load_data(store).await;
         application.load_resources(settings, store).await;
         application.load_guests(settings, store).await;
@@ -152,7 +156,11 @@ impl Application {
             return true;
         }
         let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(&relative));
-        if takes(&self.schemas) || takes(&self.resources) || takes(&self.guests.files) {
+        if takes(&self.schemas)
+            || takes(&self.resources)
+            || takes(&self.guests.files)
+            || takes(&self.roles)
+        {
             return true;
         }
         !self.statics.as_ref().is_some_and(|mount| mount.options.files.contains(&relative))
@@ -179,7 +187,7 @@ impl Application {
         }
     }
 
-    fn configure(&mut self, config: ComponentConfig, data: &Path) {
+    fn configure(&mut self, config: ComponentConfig, settings: &Settings) {
         self.rest = config.rest;
         self.warnings = config.warnings;
         self.schemas = config.schemas;
@@ -189,9 +197,23 @@ impl Application {
         self.data = config.data;
         self.guests = config.guests;
         self.limits = config.limits;
+        self.roles = config.roles;
+        if config.login {
+            self.registrations.push(Registration {
+                path: LoginResource::PATH.to_owned(),
+                resource: LoginResource::new(settings.users.clone()),
+                table: None,
+                protocols: Protocols::default(),
+                // It looks at the request for its cookies, as guests do.
+                served: Served::ByGuest,
+            });
+        }
         let directory = self.directory.clone();
-        self.statics =
-            config.statics.map(|options| StaticMount { directory, data: data.to_owned(), options });
+        self.statics = config.statics.map(|options| StaticMount {
+            directory,
+            data: settings.data.clone(),
+            options,
+        });
     }
 
     async fn load_schemas(&mut self, store: &Arc<Store>) {
@@ -212,6 +234,26 @@ impl Application {
     async fn load_data(&mut self, store: &Arc<Store>) {
         if let Some(files) = self.data.clone() {
             self.warnings.extend(data_loader::load(files, &self.directory, store).await);
+        }
+    }
+
+    /// Roles are no reason not to serve: what is wrong with them is reported.
+    async fn load_roles(&mut self, settings: &Settings, store: &Arc<Store>) {
+        let Some(files) = self.roles.clone() else { return };
+        let directory = self.directory.clone();
+        let read = run_blocking(move || {
+            let listed = files.list(&directory)?;
+            listed.iter().map(|file| RolesFile::read(&file.path)).collect::<io::Result<Vec<_>>>()
+        });
+        match read.await {
+            Ok(files) => {
+                for file in files {
+                    self.warnings.extend(file.apply(&settings.users, store).await);
+                }
+            }
+            Err(error) => {
+                self.warnings.push(format!("the roles of {} can't be read: {error}", self.name));
+            }
         }
     }
 
@@ -260,7 +302,7 @@ impl Application {
             environment,
             grants: self.grants.clone(),
         };
-        match kora_js::load(application, store.clone()).await {
+        match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {
                 self.registrations.extend(guest.exports().iter().map(|exported| Registration {
                     path: exported.path.clone(),

@@ -39,6 +39,10 @@ pub struct ComponentConfig {
     pub limits: LimitOptions,
     /// `dataLoader`: files with records for tables.
     pub data: Option<FileSet>,
+    /// Files of roles.
+    pub roles: Option<FileSet>,
+    /// `login: true`.
+    pub login: bool,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -71,11 +75,9 @@ pub struct ConfigError {
 
 /// Built-in plugins of Harper that this host does not have yet, and root options that some
 /// applications carry along.
-const NOT_YET: [&str; 12] = [
-    "roles",
+const NOT_YET: [&str; 10] = [
     "fastifyRoutes",
     "graphql",
-    "login",
     "authentication",
     "http",
     "mqtt",
@@ -152,6 +154,7 @@ impl ComponentConfig {
                 ..GuestOptions::default()
             },
             statics: Some(StaticOptions::of(files("web/**"))),
+            roles: Some(files("roles.yaml")),
             ..ComponentConfig::default()
         }
     }
@@ -193,6 +196,8 @@ impl ComponentConfig {
             }
             "guest" => self.guests.config = guests::config(options)?,
             "limits" => self.limits = LimitOptions::read(options)?,
+            "roles" => self.roles = Some(file_set(options, "roles.yaml", name)?),
+            "login" => self.login = true,
             _ => {}
         }
         Ok(())
@@ -213,6 +218,8 @@ fn is_supported(key: &str) -> bool {
             | "wasmResource"
             | "guest"
             | "limits"
+            | "roles"
+            | "login"
     )
 }
 
@@ -347,12 +354,12 @@ mod tests {
     #[test]
     fn what_is_not_here_is_a_warning() {
         let config =
-            parse("rest: true\n'@harperfast/vite':\n  package: '@harperfast/vite'\nroles: {}\n");
+            parse("rest: true\n'@harperfast/vite':\n  package: '@harperfast/vite'\nmcp: {}\n");
         let warnings = config.unwrap().warnings;
         assert!(
             warnings[0].starts_with("config.yaml:2: the plugin `@harperfast/vite`"),
             "{warnings:?}"
         );
-        assert_eq!(warnings[1], "config.yaml:4: `roles` is not supported yet; skipped");
+        assert_eq!(warnings[1], "config.yaml:4: `mcp` is not supported yet; skipped");
     }
 }

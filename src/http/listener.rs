@@ -14,7 +14,6 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
-use super::peer::Peer;
 use super::router::Router;
 use crate::realtime::drain::Drain;
 
@@ -49,7 +48,7 @@ pub(crate) async fn run(listener: TcpListener, router: Arc<Router>, mut drain: D
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("TCP_NODELAY: {error}");
         }
-        let peer = Arc::new(Peer::new(address));
+        let peer = Arc::new(router.peer(address));
         let router = router.clone();
         let service = service_fn(move |request| {
             let (router, peer) = (router.clone(), peer.clone());

@@ -32,7 +32,7 @@ pub(super) fn respond(
     compress_from: Option<NonZeroUsize>,
 ) -> Response {
     let context = peer.context(Served::Natively, request);
-    if !context.user.as_ref().is_some_and(|user| user.super_user) {
+    if !context.user.as_ref().is_some_and(|user| user.is_super_user()) {
         let error = Error::new(ErrorKind::Forbidden, "Forbidden");
         return problem::response(&error, "/openapi");
     }

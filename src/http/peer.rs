@@ -1,7 +1,7 @@
 //! Who is on the other end of a connection, and the [`Context`] of what it asks.
 //!
-//! Authentication comes with a later slice. Today a loopback peer is the local super user
-//! (`spec/harper-rest.md` section 9.1, local bypass) and everybody else is nobody.
+//! A connection's client is trusted or nobody by its address; a request may say more
+//! ([`super::authentication`]) and is then that of another [`Peer`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
@@ -11,11 +11,12 @@ use hyper::{Version, header};
 use kora_resource::{Context, RequestInfo, User};
 
 use crate::components::registry::Served;
+use crate::config::LocalClients;
 
 static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
-    LazyLock::new(|| Arc::new(User { username: "local".to_owned(), super_user: true }));
+    LazyLock::new(|| Arc::new(User::unstored_super_user("local")));
 
-/// One connection's client.
+/// One connection's client, or who one of its requests says that it is.
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: IpAddr,
@@ -25,12 +26,26 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr) -> Peer {
+    pub(crate) fn new(address: SocketAddr, local_clients: LocalClients) -> Peer {
         let address = address.ip().to_canonical();
-        let user = address.is_loopback().then(|| LOCAL_SUPER_USER.clone());
+        let is_trusted = local_clients == LocalClients::SuperUsers && address.is_loopback();
+        Peer::with_user(address, is_trusted.then(|| LOCAL_SUPER_USER.clone()))
+    }
+
+    fn with_user(address: IpAddr, user: Option<Arc<User>>) -> Peer {
         let plain_context =
-            Arc::new(Context { user: user.clone(), request: None, authorize: true });
+            Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
         Peer { address, user, plain_context }
+    }
+
+    /// The same client as somebody else, or as nobody.
+    pub(crate) fn as_user(&self, user: Option<Arc<User>>) -> Peer {
+        Peer::with_user(self.address, user)
+    }
+
+    /// Whether the client is somebody by its address alone.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.user.is_some()
     }
 
     /// The context of one request. The copy of the request is made only for guests.

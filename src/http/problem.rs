@@ -26,10 +26,9 @@ pub(crate) fn response(error: &Error, instance: &str) -> Response {
         ErrorKind::MethodNotAllowed(verbs) => {
             headers.insert(header::ALLOW, allow_of_missing_method(verbs));
         }
-        ErrorKind::Unauthenticated => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
-        }
-        ErrorKind::Invalid
+        // A 401 gets its challenge from `authentication`, also where guest code answers it.
+        ErrorKind::Unauthenticated
+        | ErrorKind::Invalid
         | ErrorKind::Forbidden
         | ErrorKind::NotFound
         | ErrorKind::NotAcceptable

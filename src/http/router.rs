@@ -1,6 +1,7 @@
 //! Where a request goes: a WebSocket, a static file, a resource over REST or SSE, or nowhere.
 
 use std::num::NonZeroUsize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -9,6 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use kora_resource::Protocol;
 
 use super::Response;
+use super::authentication::{self, Authentication};
 use super::peer::Peer;
 use super::{negotiation, openapi, problem, rest, static_files};
 use crate::components::Components;
@@ -24,6 +26,7 @@ pub(crate) struct Router {
     /// From how many bytes on bodies are compressed; `None` for never.
     compress_from: Option<NonZeroUsize>,
     drain: Drain,
+    authentication: Authentication,
 }
 
 impl Router {
@@ -32,8 +35,14 @@ impl Router {
         body_limit: usize,
         compress_from: Option<NonZeroUsize>,
         drain: Drain,
+        authentication: Authentication,
     ) -> Router {
-        Router { components, body_limit, compress_from, drain }
+        Router { components, body_limit, compress_from, drain, authentication }
+    }
+
+    /// The client of a new connection.
+    pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
+        Peer::new(address, self.authentication.local_clients())
     }
 
     pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response {
@@ -48,6 +57,15 @@ impl Router {
             let found = snapshot.registry.find(url, Protocol::WebSocket);
             let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
             drop(snapshot);
+            // A handshake is never refused; who is not who they say they are is nobody.
+            let identified = match self.identify(peer, &request).await {
+                Ok(identified) => identified,
+                Err(error) => {
+                    problem::log(&error, url);
+                    Some(peer.as_user(None))
+                }
+            };
+            let peer = identified.as_ref().unwrap_or(peer);
             return websocket::accept(request, found, peer, &self.drain);
         }
 
@@ -69,6 +87,11 @@ impl Router {
             && found.as_ref().is_none_or(|(registration, _, _)| registration.path.is_empty());
         let kept = (goes_to_disk || is_openapi).then(|| arc_swap::Guard::into_inner(snapshot));
         if is_openapi && let Some(snapshot) = &kept {
+            let identified = match self.identify(peer, &request).await {
+                Ok(identified) => identified,
+                Err(error) => return authentication::refusal(&error, url),
+            };
+            let peer = identified.as_ref().unwrap_or(peer);
             let (request, _) = request.into_parts();
             return openapi::respond(&snapshot.registry, &request, peer, self.compress_from);
         }
@@ -87,6 +110,11 @@ impl Router {
             }
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
+        let identified = match self.identify(peer, &request).await {
+            Ok(identified) => identified,
+            Err(error) => return authentication::refusal(&error, url),
+        };
+        let peer = identified.as_ref().unwrap_or(peer);
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
@@ -95,10 +123,20 @@ impl Router {
             compress_from: self.compress_from,
             peer,
         };
-        if is_event_stream {
+        let response = if is_event_stream {
             sse::respond(&exchange, request, &self.drain).await
         } else {
             rest::respond(&exchange, request).await
-        }
+        };
+        authentication::challenge(response)
+    }
+
+    /// Who sends a request, where it is not the connection's client.
+    async fn identify(
+        &self,
+        peer: &Peer,
+        request: &Request<Incoming>,
+    ) -> kora_resource::Result<Option<Peer>> {
+        self.authentication.identify(peer, request.uri(), request.headers()).await
     }
 }

@@ -121,10 +121,14 @@ impl App {
     }
 }
 
+/// The administrator of every server that a test starts, and the password.
+pub const ADMINISTRATOR: (&str, &str) = ("admin", "the secret of admin");
+
 /// The command of the binary under test.
 pub fn kora() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kora"));
     command.env_remove("RUST_LOG");
+    command.env("HDB_ADMIN_USERNAME", ADMINISTRATOR.0).env("HDB_ADMIN_PASSWORD", ADMINISTRATOR.1);
     command
 }
 
@@ -142,7 +146,18 @@ impl Server {
     }
 
     pub fn start_on(threads: usize, arguments: &[&str], directory: &Path, data: &Path) -> Server {
-        let mut child = kora()
+        Server::start_command(kora(), threads, arguments, directory, data)
+    }
+
+    /// With an environment of its own.
+    pub fn start_command(
+        mut command: Command,
+        threads: usize,
+        arguments: &[&str],
+        directory: &Path,
+        data: &Path,
+    ) -> Server {
+        let mut child = command
             .args(arguments)
             .arg(directory)
             .args(["--port", "0", "--threads", &threads.to_string(), "--data"])

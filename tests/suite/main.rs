@@ -24,3 +24,4 @@ mod reload;
 mod rest;
 mod statics;
 mod types;
+mod users;

@@ -4,7 +4,7 @@ use deno_core::{ModuleCodeString, ModuleName, ModuleSpecifier, SourceMapData};
 use deno_error::JsErrorBox;
 
 use crate::node;
-use crate::ops::{calls, host, sockets, tables, transactions};
+use crate::ops::{accounts, calls, host, sockets, tables, transactions};
 
 deno_core::extension!(
     kora,
@@ -15,6 +15,14 @@ deno_core::extension!(
         calls::op_kora_reply_items,
         calls::op_kora_reply_search,
         calls::op_kora_fail,
+        accounts::op_kora_user,
+        accounts::op_kora_authenticate,
+        accounts::op_kora_operation,
+        accounts::op_kora_session,
+        accounts::op_kora_session_update,
+        accounts::op_kora_session_delete,
+        accounts::op_kora_session_find,
+        accounts::op_kora_session_cookie,
         host::op_kora_item,
         host::op_kora_item_room,
         host::op_kora_items_end,
@@ -55,6 +63,8 @@ deno_core::extension!(
         "harperdb/errors.ts",
         "harperdb/event_queue.ts",
         "harperdb/target.ts",
+        "harperdb/permission.ts",
+        "harperdb/session.ts",
         "harperdb/context.ts",
         "harperdb/transaction.ts",
         "harperdb/search.ts",

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use kora_resource::{Error, Resource, Result};
+use kora_resource::{Accounts, Error, Resource, Result};
 use kora_store::Store;
 
 use crate::class::ClassResource;
@@ -99,6 +99,7 @@ pub struct Exported {
 pub async fn load(
     application: Application,
     store: Arc<Store>,
+    accounts: Arc<dyn Accounts>,
 ) -> Result<Arc<Generation>, LoadError> {
     let tables = store.tables();
     let modules: Arc<[(PathBuf, String)]> = application
@@ -115,6 +116,7 @@ pub async fn load(
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
+            accounts: accounts.clone(),
             tables: tables.clone(),
             index,
             surroundings: surroundings.clone(),

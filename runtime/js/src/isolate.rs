@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, Value, Verb};
+use kora_resource::{Call, Target, User, Value, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
@@ -24,12 +24,16 @@ use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
 
+/// How many users an isolate keeps the objects of; the oldest goes first.
+const USERS: usize = 64;
+
 /// The isolate with the functions by which Rust enters it.
 pub(crate) struct Isolate {
     js: JsRuntime,
     modules: Arc<[(PathBuf, String)]>,
     application: Arc<str>,
     entry: Option<Entry>,
+    users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
 }
 
 /// The host's functions in JavaScript (`harperdb/dispatch.ts`).
@@ -83,6 +87,7 @@ impl Isolate {
             state.put(OpenItems::default());
             state.put(WorkerState {
                 store: options.store,
+                accounts: options.accounts,
                 tables: options.tables,
                 calls: Slab::new(),
                 transactions: Slab::new(),
@@ -95,7 +100,7 @@ impl Isolate {
                 application: application.clone(),
             });
         }
-        Ok(Isolate { js, modules: options.modules, application, entry: None })
+        Ok(Isolate { js, modules: options.modules, application, entry: None, users: Vec::new() })
     }
 
     /// Sets up the host module, then imports the component's modules in order and walks their exports.
@@ -229,13 +234,20 @@ impl Isolate {
             Job::Call { export, call, answer } => {
                 let Call { verb, target, body, context } = call;
                 let authorize = context.authorize;
-                let user = user_kind(&context);
+                let user = context.user.clone();
                 let number = self.insert(PendingCall { context, answer: Answer::Reply(answer) });
-                self.enter(number, export, &target, user, authorize, Entered::Call(verb, body));
+                self.enter(
+                    number,
+                    export,
+                    &target,
+                    user.as_ref(),
+                    authorize,
+                    Entered::Call(verb, body),
+                );
             }
             Job::Connect { export, connect, opening } => {
                 let authorize = connect.context.authorize;
-                let user = user_kind(&connect.context);
+                let user = connect.context.user.clone();
                 let target = connect.target.clone();
                 let (number, incoming) = self
                     .js
@@ -243,7 +255,14 @@ impl Isolate {
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(connect, opening);
-                self.enter(number, export, &target, user, authorize, Entered::Connect(incoming));
+                self.enter(
+                    number,
+                    export,
+                    &target,
+                    user.as_ref(),
+                    authorize,
+                    Entered::Connect(incoming),
+                );
             }
         }
     }
@@ -257,7 +276,7 @@ impl Isolate {
         number: usize,
         export: usize,
         target: &Target,
-        user: UserKind,
+        user: Option<&Arc<User>>,
         authorize: bool,
         entered: Entered,
     ) {
@@ -270,6 +289,10 @@ impl Isolate {
         v8::tc_scope!(let scope, scope);
         let function = v8::Local::new(scope, function);
         let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+        let user = match user {
+            Some(user) => user_to_v8(scope, &mut self.users, user),
+            None => undefined,
+        };
         let mut arguments: Vec<v8::Local<v8::Value>> = vec![
             v8::Integer::new(scope, number as i32).into(),
             v8::Integer::new(scope, export as i32).into(),
@@ -278,7 +301,7 @@ impl Isolate {
             v8::Boolean::new(scope, target.is_collection).into(),
             values::optional_string(scope, target.search.as_deref()),
             values::optional_string(scope, target.property.as_deref()),
-            v8::Integer::new(scope, user as i32).into(),
+            user,
             v8::Boolean::new(scope, authorize).into(),
         ];
         match entered {
@@ -309,18 +332,21 @@ enum Entered {
     Connect(Option<usize>),
 }
 
-/// Who calls, as one number for JavaScript.
-#[derive(Clone, Copy)]
-enum UserKind {
-    Nobody = 0,
-    User = 1,
-    SuperUser = 2,
-}
-
-fn user_kind(context: &kora_resource::Context) -> UserKind {
-    match &context.user {
-        None => UserKind::Nobody,
-        Some(user) if user.super_user => UserKind::SuperUser,
-        Some(_) => UserKind::User,
+/// The object for a user: one for all requests of the same one, so that it need not be made for each.
+/// JavaScript freezes it when it first sees it.
+fn user_to_v8<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    known: &mut Vec<(Arc<User>, v8::Global<v8::Value>)>,
+    user: &Arc<User>,
+) -> v8::Local<'s, v8::Value> {
+    let same = |(other, _): &&(Arc<User>, _)| Arc::ptr_eq(other, user) || other == user;
+    if let Some((_, object)) = known.iter().find(same) {
+        return v8::Local::new(scope, object);
     }
+    let object = values::to_v8(scope, &user.to_value());
+    if known.len() == USERS {
+        known.remove(0);
+    }
+    known.push((user.clone(), v8::Global::new(scope, object)));
+    object
 }

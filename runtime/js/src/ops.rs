@@ -1,6 +1,7 @@
 //! The ops: what the host's JavaScript can ask of Rust. One file a subject; all run on the worker's
 //! thread. Reads are synchronous (microseconds); what waits (a commit, an event, a client) is async.
 
+pub(crate) mod accounts;
 pub(crate) mod calls;
 pub(crate) mod host;
 pub(crate) mod sockets;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kora_resource::{Connect, Context, Incoming, Reply, Result};
+use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result};
 use kora_store::{Search, Store, Subscription, Table, Transaction};
 use slab::Slab;
 use tokio::sync::oneshot;
@@ -17,6 +17,7 @@ use crate::socket::{Opening, Socket};
 /// The state behind the ops of one worker.
 pub(crate) struct WorkerState {
     pub(crate) store: Arc<Store>,
+    pub(crate) accounts: Arc<dyn Accounts>,
     /// The tables as they were when the generation was loaded; a table's number is its place here.
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) calls: Slab<PendingCall>,

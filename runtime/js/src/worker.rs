@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kora_resource::{Call, Connect, Error, Reply, Result};
+use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,6 +36,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) application: Arc<str>,
     pub(crate) modules: Arc<[(PathBuf, String)]>,
     pub(crate) store: Arc<Store>,
+    pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) index: usize,
     pub(crate) surroundings: Arc<Surroundings>,

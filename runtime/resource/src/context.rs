@@ -3,13 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A user as permission checks see one. Users, roles and their tables come with a later issue; today
-/// the only user is the local super user.
-#[derive(Debug, Clone, PartialEq)]
-pub struct User {
-    pub username: String,
-    pub super_user: bool,
-}
+use crate::User;
 
 /// The request behind a call, for code that wants to see it (`spec/harper-resources.md` section 7).
 #[derive(Debug, Clone)]

@@ -21,10 +21,11 @@ mod resource;
 mod row_errors;
 pub mod schema;
 mod target;
+mod user;
 pub mod value;
 
 pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
-pub use context::{Context, RequestInfo, User};
+pub use context::{Context, RequestInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
@@ -36,4 +37,9 @@ pub use resource::{
 };
 pub use row_errors::RowErrors;
 pub use target::Target;
+pub use user::{
+    Access, AccessSet, Accounts, AttributePermission, Attributes, Operator, Permission,
+    PermissionError, Role, SUPER_USER_ROLE, StructureUser, TablePermission, TableRights, User,
+    session_cookie,
+};
 pub use value::{Map, Value};

@@ -17,7 +17,9 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use kora_hub::{Delivery, Scope, Subscriber};
-use kora_resource::{Error, Event, EventKind, Frame, Id, Result, Seq, Version};
+use kora_resource::{
+    Attributes, Error, Event, EventKind, EventValue, Frame, Id, Result, Seq, Value, Version,
+};
 
 use crate::Table;
 use crate::keys::{Key, encode_id};
@@ -39,6 +41,8 @@ pub struct Subscribe {
     pub previous_count: Option<usize>,
     /// Begin with the changes after this time (ms since the epoch) instead of current records.
     pub start_time: Option<f64>,
+    /// What of each record and message the subscriber may see.
+    pub attributes: Attributes,
 }
 
 /// A stream of events. Dropping it unsubscribes.
@@ -53,6 +57,8 @@ pub struct Subscription {
     held_bytes: usize,
     /// Events up to here were committed before the subscription.
     floor: Seq,
+    /// What of each event is shown.
+    attributes: Attributes,
 }
 
 #[derive(Debug)]
@@ -94,6 +100,7 @@ impl Subscription {
             held: VecDeque::new(),
             held_bytes: 0,
             floor,
+            attributes: options.attributes,
         };
         // A small table is shown as it is now, not as it is when the reader gets to it.
         subscription.read_batch()?;
@@ -187,7 +194,8 @@ impl Stream for Subscription {
         if matches!(this.phase, Phase::Ended) {
             return Poll::Ready(None);
         }
-        let frame = std::task::ready!(this.poll_frame(cx));
+        let frame =
+            std::task::ready!(this.poll_frame(cx)).and_then(|frame| shown(frame, &this.attributes));
         if frame.is_err() {
             this.phase = Phase::Ended;
         }
@@ -202,6 +210,22 @@ fn live(delivery: Option<Delivery>) -> Result<Arc<Frame>> {
             "The reader of this subscription was too slow: events were dropped, subscribe again",
         )),
     }
+}
+
+/// The frame as who may see only some attributes gets it: one of their own, encoded anew.
+fn shown(frame: Arc<Frame>, attributes: &Attributes) -> Result<Arc<Frame>> {
+    if *attributes == Attributes::All {
+        return Ok(frame);
+    }
+    let mut event = frame.event.clone();
+    match &mut event.value {
+        EventValue::Absent => {}
+        EventValue::Record(record) => *record = attributes.of_record(record)?,
+        EventValue::Message(Value::Object(message)) => attributes.retain(message),
+        // A message without attributes has none that could be withheld.
+        EventValue::Message(_) => {}
+    }
+    Ok(Frame::new(event))
 }
 
 /// Whether an event tells of a record's state, which a snapshot shows too; messages it never shows.

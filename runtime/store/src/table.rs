@@ -7,6 +7,7 @@
 mod bulk;
 mod generated_id;
 mod resource;
+mod rights;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ mod commits;
 mod durability;
 mod queries;
 mod resource;
+mod rights;
 mod schema_changes;
 mod subscriptions;
 

@@ -74,8 +74,8 @@ fn context(context: &Context) -> types::Context {
     types::Context {
         user: context.user.as_ref().map(|user| types::User {
             username: user.username.clone(),
-            super_user: user.super_user,
-            role: if user.super_user { "super_user".to_owned() } else { String::new() },
+            super_user: user.is_super_user(),
+            role: user.role.role.clone(),
         }),
         request: context.request.as_ref().map(|request| types::Request {
             method: request.method.clone(),
@@ -91,6 +91,6 @@ fn context(context: &Context) -> types::Context {
 
 /// Only super users pass where the guest has not said that anybody may.
 pub(crate) fn authorize(context: &Context, public: bool) -> Result<()> {
-    let is_super = context.user.as_ref().is_some_and(|user| user.super_user);
+    let is_super = context.user.as_ref().is_some_and(|user| user.is_super_user());
     if public || !context.authorize || is_super { Ok(()) } else { Err(Error::access(context)) }
 }

@@ -2,27 +2,18 @@
 // (harper-resources.md section 7). Ambient: whatever a handler awaits finds it again.
 import { core } from "ext:core/mod.js";
 import { op_kora_request } from "ext:core/ops";
+import { authenticateUser, frozen, Session } from "ext:kora/harperdb/session.ts";
 import type { Transaction } from "ext:kora/harperdb/transaction.ts";
 
 export interface User {
   username: string;
   active: boolean;
-  role: { id: string; role: string; permission: { super_user: boolean } };
+  role: { id: string; role: string; permission: { super_user: boolean; [database: string]: any } };
 }
 
-const LOCAL_USER: User = Object.freeze({
-  username: "local",
-  active: true,
-  role: Object.freeze({
-    id: "super_user",
-    role: "super_user",
-    permission: Object.freeze({ super_user: true }),
-  }),
-});
-
-/** A user by the number that the host gives: 0 nobody, 1 a user, 2 a super user. */
-export function userOf(kind: number): User | undefined {
-  return kind === 2 ? LOCAL_USER : undefined;
+/** A user as the host gives one, or nobody. */
+export function userOf(user: User | undefined): User | undefined {
+  return frozen(user);
 }
 
 interface RequestView {
@@ -55,6 +46,7 @@ export class Context {
   #view: RequestView | null | undefined;
   #headers: Headers | undefined;
   #responseHeaders: Headers | undefined;
+  #session: Session | undefined;
   #response: { status: number | undefined; headers: Headers } | undefined;
 
   constructor(call = -1) {
@@ -141,6 +133,18 @@ export class Context {
   /** The status that code has set, without making a response of it. */
   get setStatus(): number | undefined {
     return this.#response?.status;
+  }
+
+  /** What belongs to the client's browser; empty, without an id, until it is updated. */
+  get session(): Session {
+    return this.#session ??= new Session(this);
+  }
+
+  /** Makes the client the user of this name and remembers it in the session; rejects with 401. */
+  async login(username: string, password: string): Promise<void> {
+    const user = await authenticateUser(username, password);
+    await this.session.update({ user: user.username });
+    this.user = user;
   }
 
   toJSON(): unknown {

@@ -1,7 +1,7 @@
 // Where Rust enters: one function for calls, one for streams. Both return at once; the answer goes
 // back by an op. Neither throws: what goes wrong is the answer.
 import { Client, isStream } from "ext:kora/harperdb/client.ts";
-import { Context, runWith, userOf } from "ext:kora/harperdb/context.ts";
+import { Context, runWith, type User, userOf } from "ext:kora/harperdb/context.ts";
 import { missingMethod } from "ext:kora/harperdb/errors.ts";
 import { exportedResource } from "ext:kora/harperdb/exports.ts";
 import { fail, reply } from "ext:kora/harperdb/reply.ts";
@@ -22,7 +22,7 @@ export function call(
   isCollection: boolean,
   search: string | undefined,
   property: string | undefined,
-  user: number,
+  user: User | undefined,
   authorize: boolean,
   verb: number,
   body: any,
@@ -79,7 +79,7 @@ export function connect(
   isCollection: boolean,
   search: string | undefined,
   property: string | undefined,
-  user: number,
+  user: User | undefined,
   authorize: boolean,
   incomingNumber: number,
 ): void {

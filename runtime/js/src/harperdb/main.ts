@@ -10,6 +10,7 @@ import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
 import { finishExports, register, registered, walkExports } from "ext:kora/harperdb/exports.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
+import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
 import { transaction } from "ext:kora/harperdb/transaction.ts";
@@ -48,7 +49,7 @@ const TYPE_NAMES = [
 ];
 const GLOBALS = [
   "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",
-  "RequestTarget", "resources", "createBlob", "operation", "threads",
+  "RequestTarget", "resources", "createBlob", "operation", "authenticateUser", "threads",
 ];
 
 /** Makes the module's values and the globals; gives the source of the module that exports them. */
@@ -72,9 +73,9 @@ function start(): string {
     getContext,
     getUser: () => getContext().user,
     getResponse: () => getContext().response,
-    authenticateUser: unavailable("authenticateUser"),
+    authenticateUser,
     createBlob: unavailable("createBlob"),
-    operation: unavailable("operation"),
+    operation,
     config: {},
     threads: [],
     server: {
@@ -90,9 +91,9 @@ function start(): string {
       upgrade: ignored("server.upgrade"),
       socket: ignored("server.socket"),
       recordAnalytics: () => {},
-      getUser: unavailable("server.getUser"),
-      authenticateUser: unavailable("server.authenticateUser"),
-      operation: unavailable("server.operation"),
+      getUser,
+      authenticateUser,
+      operation,
     },
   };
   for (const name of GLOBALS) {

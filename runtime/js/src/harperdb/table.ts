@@ -9,7 +9,19 @@ import {
   op_kora_write,
 } from "ext:core/ops";
 import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
-import { AccessViolation, ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
+import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
+import {
+  type Access,
+  assertPermitted,
+  covers,
+  preserve,
+  readableOf,
+  restrict,
+  rights,
+  shown,
+  unrestrict,
+  type WriteVerb,
+} from "ext:kora/harperdb/permission.ts";
 import { markHostStatics, Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
@@ -80,15 +92,6 @@ function read(table: number, id: Id, context: Context | undefined): TableRecord 
   if (!op_kora_get(transaction, table, id, record, stamps)) return undefined;
   TableRecord.stamp(record, stamps[0], stamps[1]);
   return record;
-}
-
-function superUser(context: Context | undefined): boolean {
-  return Boolean(context?.user?.role.permission.super_user);
-}
-
-/** In target mode tables check `target.checkPermission` themselves (section 11). */
-function checkPermission(target: RequestTarget, context: Context | undefined): void {
-  if (target.checkPermission && !superUser(context)) throw new AccessViolation(context?.user);
 }
 
 /** The class of one table, the `number`th of the worker. */
@@ -207,7 +210,7 @@ export function makeTable(number: number, info: TableInfo): any {
       if (typeof first === "string") return (this as any)[first] ?? this.#record?.[first];
       const target: RequestTarget = first instanceof RequestTarget ? first : this.ownTarget;
       const context = this.getContext();
-      checkPermission(target, context);
+      this.#check(target, "read");
       if (first !== null && typeof first === "object" && !(first instanceof RequestTarget)) {
         return this.search(first);
       }
@@ -216,21 +219,32 @@ export function makeTable(number: number, info: TableInfo): any {
       if (id === null || id === undefined) return describe(info);
       const own = this.#loaded && id === this.getId();
       const record: any = own ? this.#current() : read(number, id, context);
+      const readable = readableOf(target);
+      if (readable && target.property !== undefined) {
+        assertPermitted(readable.includes(target.property), context?.user);
+      }
       if (record === undefined) return undefined;
       if (target.property !== undefined) return record[target.property];
       if (context && context.lastModified === undefined) {
         context.lastModified = TableRecord.versionOf(record);
       }
-      if (target.search || target.select) return project(number, target, primaryKey, context);
-      return record;
+      if (target.search || target.select) return project(number, target, context);
+      // What code sees of the loaded instance is whole: what is answered is a copy.
+      return readable && own ? shown({ ...record }, readable) : shown(record, readable);
     }
 
     search(first?: any, second?: any): SearchResult {
+      const target: any = first instanceof RequestTarget ? first : second ?? this.ownTarget;
+      this.#check(target, "read");
+      return this.#search(first, second);
+    }
+
+    #search(first?: any, second?: any): SearchResult {
       // QUERY hands over (data, target) or (target, data); both are conditions of one search.
       const target: any = first instanceof RequestTarget ? first : second ?? this.ownTarget;
       const context = this.getContext();
-      checkPermission(target, context);
       const options = {
+        attributes: readableOf(target),
         ...queryOptions(target),
         ...(first instanceof RequestTarget ? second && queryOptions(second) : first && queryOptions(first)),
       };
@@ -242,7 +256,7 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     put(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
+      const { target, data } = this.#body(first, second, "put");
       if (Array.isArray(data)) {
         return this.#transact((transaction) => {
           for (const record of data) {
@@ -254,20 +268,18 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     patch(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
+      const { target, data } = this.#body(first, second, "patch");
       return settle(this.#write(Write.Patch, idOf(target, data, primaryKey), data), () => undefined);
     }
 
     post(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
-      if (!target.isCollection && target.id !== null && target.id !== undefined) {
-        throw missingMethod(info.table, "post");
-      }
+      const { target } = this.#body(first, second, "post");
+      if (inRecord(target) !== undefined) throw missingMethod(info.table, "post");
       return settle(this.create(first, second), (created: any) => created[primaryKey]);
     }
 
     create(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
+      const { target, data } = this.#body(first, second, "create");
       const id = idOf(target, data, primaryKey);
       const context = this.getContext();
       return settle(this.#write(Write.Create, id, data), (written: Id) => {
@@ -281,13 +293,18 @@ export function makeTable(number: number, info: TableInfo): any {
 
     delete(first?: any): any {
       const target: RequestTarget = first instanceof RequestTarget ? first : this.ownTarget;
-      checkPermission(target, this.getContext());
+      this.#check(target, "delete");
       return this.#transact((transaction) => {
         if (!target.isCollection && !isQuery(target)) {
           op_kora_delete(transaction.number, number, required(target.id));
           return true;
         }
-        for (const record of this.search(target).asArray) {
+        if (readableOf(target)) {
+          // What is deleted must not tell of what is withheld; deleting it needs its whole records.
+          for (const _ of this.search(target)) break;
+          unrestrict(target);
+        }
+        for (const record of this.#search(target).asArray) {
           op_kora_delete(transaction.number, number, record[primaryKey]);
         }
         return true;
@@ -295,14 +312,14 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     publish(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second);
+      const { target, data } = this.#body(first, second, "publish");
       return settle(this.#write(Write.Publish, target.id, data), () => undefined);
     }
 
     override subscribe(first?: any): any {
       const target: any = first ?? this.ownTarget;
       const context = this.getContext();
-      if (target instanceof RequestTarget) checkPermission(target, context);
+      if (target instanceof RequestTarget) this.#check(target, "read");
       const primitive = target === null || typeof target !== "object";
       const id = primitive ? target : target.id;
       const options = primitive ? {} : {
@@ -310,6 +327,7 @@ export function makeTable(number: number, info: TableInfo): any {
         omitCurrent: target.omitCurrent,
         previousCount: target.previousCount,
         startTime: target.startTime,
+        attributes: readableOf(target) ?? readableOf(this.ownTarget),
       };
       const subscription = new Subscription(op_kora_subscribe(number, id ?? null, options));
       (context ?? ambientContext())?.onClose?.push(() => subscription.close());
@@ -318,15 +336,83 @@ export function makeTable(number: number, info: TableInfo): any {
       return awaitable(subscription);
     }
 
+    /** What the caller may do: the permission that a target in target mode is to be checked against. */
+    #permission(target: any): unknown {
+      // In instance mode `allowRead` and its siblings have decided already (section 11).
+      if ((this.constructor as any).loadAsInstance !== false) return undefined;
+      const permission = target?.checkPermission;
+      if (!permission) return undefined;
+      return permission === true ? this.getContext()?.user?.role?.permission ?? {} : permission;
+    }
+
+    #rights(permission: unknown, access: Access) {
+      return rights(permission, info.database, info.table, access);
+    }
+
+    #check(target: any, access: "read" | "delete"): void {
+      const permission = this.#permission(target);
+      if (!permission) return;
+      const user = this.getContext()?.user;
+      assertPermitted(this.#rights(permission, access).may, user);
+      restrict(target, this.#rights(permission, "read").attributes);
+    }
+
+    #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
+      const permission: any = this.#permission(target);
+      if (!permission || permission.super_user) return;
+      const context = this.getContext();
+      for (const record of Array.isArray(data) ? data : [data]) {
+        // What is made or said within a record changes it, whether it is there or not.
+        const isWithin = verb === "post" || verb === "publish";
+        const id = isWithin ? inRecord(target) : idOf(target, record, primaryKey);
+        const looks = (verb === "put" || verb === "patch") && id !== null && id !== undefined;
+        const current = looks ? read(number, id, context) : undefined;
+        const changes = isWithin ? id !== undefined : current !== undefined;
+        const { may, attributes } = this.#rights(permission, changes ? "update" : "insert");
+        assertPermitted(may && covers(attributes, record, primaryKey), context?.user);
+        if (verb === "put") preserve(attributes, record, current);
+      }
+    }
+
+    override allowRead(user: any, target?: any, _context?: unknown): any {
+      const { may, attributes } = this.#rights(user?.role?.permission, "read");
+      if (may) restrict(target ?? this.ownTarget, attributes);
+      return may;
+    }
+
+    override allowCreate(user: any, data?: any, context?: unknown): any {
+      // Making something within a record that is there changes that record.
+      const id = this.getId();
+      const within = !this.isCollection && id !== null && id !== undefined && this.doesExist();
+      if (within) return this.allowUpdate(user, data, context);
+      const { may, attributes } = this.#rights(user?.role?.permission, "insert");
+      return may && covers(attributes, data, primaryKey);
+    }
+
+    override allowUpdate(user: any, data?: any, context?: any): any {
+      const { may, attributes } = this.#rights(user?.role?.permission, "update");
+      if (!may || !covers(attributes, data, primaryKey)) return false;
+      const replaces = attributes && data && context?.method === "PUT" && this.doesExist();
+      if (replaces) preserve(attributes, data, this.getRecord());
+      return true;
+    }
+
+    override allowDelete(user: any, target?: any, _context?: unknown): any {
+      const { may } = this.#rights(user?.role?.permission, "delete");
+      const read = this.#rights(user?.role?.permission, "read");
+      if (may) restrict(target ?? this.ownTarget, read.attributes);
+      return may;
+    }
+
     /** The two argument orders: `(data)`, `(data, target)` and `(target, data)`. */
-    #body(first: any, second: any): { target: RequestTarget; data: any } {
+    #body(first: any, second: any, verb: WriteVerb): { target: RequestTarget; data: any } {
       const targetFirst = first instanceof RequestTarget && !(second instanceof URLSearchParams);
       const target = targetFirst ? first : second instanceof RequestTarget ? second : this.ownTarget;
       const data = targetFirst ? second : first;
-      checkPermission(target, this.getContext());
       if (data === null || typeof data !== "object") {
         throw new ClientError(`Invalid argument for data, must be an object, but got ${data}`);
       }
+      this.#checkWrite(target, data, verb);
       return { target, data };
     }
   }
@@ -362,6 +448,11 @@ function required(id: Id | undefined): Id {
   return id;
 }
 
+/** The key of the record that a target names, if it names one. */
+function inRecord(target: RequestTarget): Id | undefined {
+  return target.isCollection ? undefined : target.id ?? undefined;
+}
+
 /** The key that is written: that of the target, else that of the record. */
 function idOf(target: RequestTarget, data: any, primaryKey: string): Id | undefined {
   return (target.isCollection ? undefined : target.id) ?? data[primaryKey];
@@ -376,11 +467,13 @@ function settle<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise
 function project(
   table: number,
   target: RequestTarget,
-  primaryKey: string,
   context: Context | undefined,
 ): unknown {
-  const conditions = [{ attribute: primaryKey, value: target.id }];
-  const options = { ...queryOptions(target), conditions };
+  const options = {
+    ...queryOptions(target),
+    record: target.id,
+    attributes: readableOf(target),
+  };
   const transaction = openTransaction(context)?.number ?? -1;
   const rows = new SearchResult(op_kora_search(transaction, table, target.search, options));
   for (const row of rows) return row;

@@ -11,6 +11,7 @@ use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
 use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
+use super::tables::readable;
 use crate::error::OpError;
 use crate::pull::Pull;
 use crate::socket::Socket;
@@ -43,6 +44,7 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
             Some(Value::Date(ms)) => Some(*ms),
             _ => number("startTime"),
         },
+        attributes: readable(&options),
     };
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
-use kora_resource::{Error, Id, Item, Query, Target, Value};
+use kora_resource::query::{Comparator, Compare, Condition, Operator};
+use kora_resource::{Attributes, Error, Id, Item, Query, Target, Value};
 use kora_store::Table;
 use serde::Serialize;
 
@@ -214,14 +215,40 @@ pub(crate) fn op_kora_search<'s, 'i>(
         Target::parse(&format!("/?{search}"), Some(&table.schema()))?
             .query(Some(&table.schema()))?
     };
-    if let Some(options @ Value::Object(_)) = options {
-        overlay(&mut wanted, kora_resource::query::from_value(&options)?);
+    if let Some(options @ Value::Object(_)) = &options {
+        overlay(&mut wanted, kora_resource::query::from_value(options)?);
+        let key = table.schema().primary_key.clone();
+        readable(options).restrict(&mut wanted, &key)?;
+        if let Some(id) = options.get("record") {
+            only_record(&mut wanted, key, id.clone());
+        }
     }
     let search = match worker.transactions.get_mut(transaction as usize) {
         Some(transaction) => transaction.search(&table, wanted)?,
         None => table.search(wanted)?,
     };
     Ok(worker.searches.insert(search) as u32)
+}
+
+/// The attributes that the host's options let somebody read: all unless they name some.
+pub(super) fn readable(options: &Value) -> Attributes {
+    match options.get("attributes") {
+        Some(Value::Array(names)) => {
+            let names = names.iter().filter_map(Value::as_str);
+            Attributes::Only(names.map(str::to_owned).collect())
+        }
+        _ => Attributes::All,
+    }
+}
+
+/// Narrows a query to one record.
+fn only_record(query: &mut Query, primary_key: String, id: Value) {
+    let by_key = Compare::new(vec![primary_key], Comparator::Equals, id);
+    let found = std::mem::replace(&mut query.conditions, vec![Condition::Compare(by_key)]);
+    if !found.is_empty() {
+        query.conditions.push(Condition::Group { operator: query.operator, conditions: found });
+        query.operator = Operator::And;
+    }
 }
 
 /// What code set on a target goes before what its URL said; conditions of both hold.

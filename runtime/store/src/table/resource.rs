@@ -8,10 +8,11 @@ use futures_core::Stream;
 use kora_resource::query::from_value;
 use kora_resource::schema::{Attribute, TableSchema};
 use kora_resource::{
-    Call, Connect, Context, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply, ReplyBody,
-    Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
+    Access, Attributes, Call, Connect, Error, ErrorKind, Id, Map, Message, Outgoing, Reply,
+    ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
+use super::rights::{Caller, Unnamed};
 use super::{Table, bulk};
 use crate::subscription::{Subscribe, Subscription};
 use crate::transaction::{Transaction, key_of};
@@ -34,26 +35,26 @@ impl Resource for Table {
 
     fn call(self: Arc<Self>, call: Call) -> ResourceFuture<Reply> {
         Box::pin(async move {
-            authorize(&call.context)?;
+            let caller = Caller::new(&self, &call.context);
             let Call { verb, target, body, .. } = call;
             match verb {
-                Verb::Get => self.answer(&target),
-                Verb::Put => self.replace(target, body).await,
-                Verb::Patch => self.merge(target, body).await,
-                Verb::Post => self.insert(&target, body).await,
-                Verb::Delete => self.remove(target).await,
-                Verb::Query => self.query(&target, body),
-                Verb::Publish => self.send(target, body).await,
+                Verb::Get => self.answer(&caller, &target),
+                Verb::Put => self.replace(&caller, target, body).await,
+                Verb::Patch => self.merge(&caller, target, body).await,
+                Verb::Post => self.insert(&caller, &target, body).await,
+                Verb::Delete => self.remove(&caller, target).await,
+                Verb::Query => self.query(&caller, &target, body),
+                Verb::Publish => self.send(&caller, target, body).await,
             }
         })
     }
 
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
-            authorize(&connect.context)?;
+            let attributes = Caller::new(&self, &connect.context).readable()?;
             let Target { id, is_collection, .. } = connect.target;
             // `/T` is the whole table too, as in the v5 line.
-            let options = Subscribe { id, is_collection, ..Subscribe::default() };
+            let options = Subscribe { id, is_collection, attributes, ..Subscribe::default() };
             let events =
                 Events { subscription: self.subscribe(options)?, incoming: connect.incoming };
             Ok(Box::pin(events) as Outgoing)
@@ -61,20 +62,19 @@ impl Resource for Table {
     }
 }
 
-/// Until roles exist only the super user passes where permissions are checked.
-fn authorize(context: &Context) -> Result<()> {
-    let is_super = context.user.as_ref().is_some_and(|user| user.super_user);
-    if context.authorize && !is_super { Err(Error::access(context)) } else { Ok(()) }
-}
-
 impl Table {
-    fn answer(self: &Arc<Self>, target: &Target) -> Result<Reply> {
+    fn answer(self: &Arc<Self>, caller: &Caller, target: &Target) -> Result<Reply> {
         let schema = Table::schema(self);
-        let query = target.query(Some(&schema))?;
+        let readable = caller.readable()?;
+        let mut query = target.query(Some(&schema))?;
+        readable.restrict(&mut query, &schema.primary_key)?;
         if target.is_collection || target.id.is_none() && target.query.is_some() {
             return Ok(Reply::items(self.search(query)?.into_items()));
         }
-        let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema))) };
+        let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema, &readable))) };
+        if let Some(property) = &target.property {
+            readable.require(property)?;
+        }
         let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
         let version = Some(record.version());
         let selected = match (&target.property, &query.select) {
@@ -86,28 +86,45 @@ impl Table {
         Ok(Reply { version, body, ..Reply::default() })
     }
 
-    fn query(self: &Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
+    fn query(
+        self: &Arc<Self>,
+        caller: &Caller,
+        target: &Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
+        caller.require(Access::Read)?;
         let mut query = match &body {
             Some(body) => from_value(body)?,
             None => target.query(Some(&Table::schema(self)))?,
         };
+        caller.restrict(&mut query)?;
         query.id_prefix.clone_from(&target.id);
         Ok(Reply::items(self.search(query)?.into_items()))
     }
 
-    async fn replace(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+    async fn replace(
+        self: Arc<Self>,
+        caller: &Caller,
+        target: Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
+        caller.require_write()?;
         let mut transaction = Transaction::default();
+        let put = |transaction: &mut Transaction, id: Id, mut record: Map| {
+            caller.write(transaction, &id, &mut record, Unnamed::Dropped)?;
+            transaction.put(&self, id, record)
+        };
         match (target.id, body) {
             (Some(_), _) if target.is_collection => {
                 return Err(Error::invalid("A PUT must name one record, or an array of records"));
             }
-            (Some(id), Some(Value::Object(record))) => transaction.put(&self, id, record)?,
+            (Some(id), Some(Value::Object(record))) => put(&mut transaction, id, record)?,
             (None, Some(Value::Object(record))) => {
-                transaction.put(&self, self.key_in(&record)?, record)?;
+                put(&mut transaction, self.key_in(&record)?, record)?;
             }
             (None, Some(Value::Array(records))) => {
                 let nulls = vec![Value::Null; records.len()];
-                bulk::put(&self, &mut transaction, records)?;
+                bulk::put(&self, caller, &mut transaction, records)?;
                 transaction.commit().await?;
                 return Ok(Reply::value(Value::Array(nulls)));
             }
@@ -117,21 +134,35 @@ impl Table {
         Ok(Reply::default())
     }
 
-    async fn merge(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
-        let changes = object(body)?;
+    async fn merge(
+        self: Arc<Self>,
+        caller: &Caller,
+        target: Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
+        caller.require_write()?;
+        let mut changes = object(body)?;
         let id = match target.id {
             Some(id) if !target.is_collection => id,
             Some(_) => return Err(Error::invalid("A PATCH must name one record")),
             None => self.key_in(&changes)?,
         };
         let mut transaction = Transaction::default();
+        caller.write(&mut transaction, &id, &mut changes, Unnamed::Kept)?;
         transaction.patch(&self, id, changes)?;
         transaction.commit().await?;
         Ok(Reply::default())
     }
 
-    async fn insert(self: Arc<Self>, target: &Target, body: Option<Value>) -> Result<Reply> {
+    async fn insert(
+        self: Arc<Self>,
+        caller: &Caller,
+        target: &Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
         if target.id.is_some() {
+            // Making something within a record changes that record.
+            caller.require(Access::Update)?;
             let verbs = self.verbs().iter().filter(|verb| *verb != Verb::Post).collect();
             return Err(Error::new(
                 ErrorKind::MethodNotAllowed(verbs),
@@ -141,26 +172,31 @@ impl Table {
                 ),
             ));
         }
+        caller.require(Access::Insert)?;
         let mut transaction = Transaction::default();
         if let Some(Value::Array(records)) = body {
-            let ids = bulk::create(&self, &mut transaction, records)?;
+            let ids = bulk::create(&self, caller, &mut transaction, records)?;
             transaction.commit().await?;
             return Ok(Reply { status: Some(201), ..Reply::value(Value::Array(ids)) });
         }
         let record = object(body)?;
+        caller.insert(&record)?;
         let id = transaction.create(&self, None, record)?;
         transaction.commit().await?;
         let body = ReplyBody::Value(id.to_value());
         Ok(Reply { body, created: Some(id), ..Reply::default() })
     }
 
-    async fn remove(self: Arc<Self>, target: Target) -> Result<Reply> {
+    async fn remove(self: Arc<Self>, caller: &Caller, target: Target) -> Result<Reply> {
+        caller.require(Access::Delete)?;
         let schema = Table::schema(&self);
         let mut transaction = Transaction::default();
         match &target.id {
             Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
             Some(_) | None => {
-                let query = Query { select: None, ..target.query(Some(&schema))? };
+                let mut query = target.query(Some(&schema))?;
+                caller.restrict_choice(&mut query)?;
+                query.select = None;
                 let mut search = self.search(query)?;
                 loop {
                     let records = search.next_records(DELETE_BATCH)?;
@@ -179,9 +215,16 @@ impl Table {
         Ok(Reply::value(Value::Bool(true)))
     }
 
-    async fn send(self: Arc<Self>, target: Target, body: Option<Value>) -> Result<Reply> {
+    async fn send(
+        self: Arc<Self>,
+        caller: &Caller,
+        target: Target,
+        body: Option<Value>,
+    ) -> Result<Reply> {
+        let id = target.id.unwrap_or(Id::Null);
+        caller.publish(&id, body.as_ref().and_then(Value::as_object))?;
         let mut transaction = Transaction::default();
-        transaction.publish(&self, target.id.unwrap_or(Id::Null), body.unwrap_or_default())?;
+        transaction.publish(&self, id, body.unwrap_or_default())?;
         transaction.commit().await?;
         Ok(Reply::default())
     }
@@ -207,8 +250,9 @@ pub(super) fn object(body: Option<Value>) -> Result<Map> {
     }
 }
 
-/// The description of a table (`spec/harper-rest.md` section 1.3).
-fn describe(schema: &TableSchema) -> Value {
+/// The description of a table (`spec/harper-rest.md` section 1.3), with the attributes that may be
+/// read.
+fn describe(schema: &TableSchema, readable: &Attributes) -> Value {
     let attribute = |attribute: &Attribute| {
         let mut map = Map::from_iter([
             ("name".to_owned(), Value::from(attribute.name.as_str())),
@@ -225,7 +269,8 @@ fn describe(schema: &TableSchema) -> Value {
         }
         Value::Object(map)
     };
-    let attributes = schema.attributes.iter().map(attribute).collect();
+    let shown = schema.attributes.iter().filter(|attribute| readable.contains(&attribute.name));
+    let attributes = shown.map(attribute).collect();
     Value::Object(Map::from_iter([
         ("records".to_owned(), Value::from("./")),
         ("name".to_owned(), Value::from(schema.table.as_str())),

@@ -1,7 +1,6 @@
 use futures_util::StreamExt;
 use kora_resource::{
-    Call, Connect, Context, EventKind, Item, Message, Reply, ReplyBody, Resource, Target, User,
-    Verb,
+    Call, Connect, EventKind, Item, Message, Reply, ReplyBody, Resource, Target, Verb,
 };
 
 use super::*;
@@ -131,33 +130,6 @@ async fn bodies_that_are_no_records_are_refused() {
     ] {
         let error = call(&table, verb, url, body.clone()).await.err();
         assert_eq!(error.map(|e| e.status()), Some(400), "{verb:?} {url} {body:?}");
-    }
-}
-
-#[tokio::test]
-async fn permission_is_asked_for_where_the_context_says_so() {
-    let fixture = Fixture::new();
-    let table = fixture.table(DOG);
-    let user = |super_user| Some(Arc::new(User { username: "u".into(), super_user }));
-    for (user, authorize, status) in [
-        (None, false, None),
-        (None, true, Some(401)),
-        (user(false), true, Some(403)),
-        (user(true), true, None),
-    ] {
-        let context = Arc::new(Context { user, request: None, authorize });
-        let target = Target::collection();
-        let call = Call {
-            verb: Verb::Get,
-            target: target.clone(),
-            body: None,
-            context: Arc::clone(&context),
-        };
-        let answered = Arc::clone(&table).call(call).await;
-        assert_eq!(answered.err().map(|error| error.status()), status);
-        let connect = Connect { target, context, incoming: None };
-        let connected = Arc::clone(&table).connect(connect).await;
-        assert_eq!(connected.err().map(|error| error.status()), status);
     }
 }
 
