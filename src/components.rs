@@ -11,6 +11,7 @@ mod data_loader;
 mod discovery;
 mod environment;
 mod failed_resource;
+pub(crate) mod guest_builds;
 mod packages;
 pub mod registry;
 pub mod watch;

@@ -150,7 +150,8 @@ fn install(file: &Path, folder: &Path) -> Result<PathBuf, BuildError> {
         return Ok(target);
     }
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let beside = target.with_extension("tmp");
+    // Two builds at the same time must not write one file.
+    let beside = target.with_extension(format!("{}.tmp", std::process::id()));
     std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &target)).map_err(failed)?;
     Ok(target)
 }

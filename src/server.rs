@@ -13,6 +13,7 @@ use kora_store::{Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::components::guest_builds;
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, Guests, LoadFailure, Settings};
 use crate::config::{Config, LocalClients, Reloading};
@@ -70,6 +71,13 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
     let guests = Arc::new(Guests::new(config.workers.get(), data.join(".wasm")));
+    if config.reloading == Reloading::OnChange {
+        let directory = directory.clone();
+        let building = tokio::task::spawn_blocking(move || guest_builds::build_all(&directory));
+        if let Err(error) = building.await {
+            tracing::error!("building the guests failed: {error}");
+        }
+    }
     let settings = Settings {
         directory,
         data,

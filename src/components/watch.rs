@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::runtime::Handle;
 
-use super::{Components, Reload};
+use super::{Components, Reload, guest_builds};
 use crate::config::file_set::{is_never_entered, relative_path};
 
 /// Events closer together than this are one change: editors write a file in several steps.
@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A change that goes on longer than this is reloaded in between.
 const LONGEST_GATHERING: Duration = Duration::from_secs(1);
+
+/// The file by which programs mark folders of theirs that can be made again (https://bford.info/cachedir).
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// Keeps the watching alive.
 pub struct Watch {
@@ -86,6 +89,7 @@ impl Folders {
 
     fn is_left_out(&self, path: &Path) -> bool {
         path == self.data
+            || path.join(CACHE_TAG).exists()
             || path.file_name().and_then(|name| name.to_str()).is_none_or(is_never_entered)
     }
 }
@@ -107,6 +111,7 @@ fn gather(
             }
         }
         paths.retain(|path| is_worth_reloading(components.directory(), &folders.data, path));
+        paths.retain(|path| !is_build_output(components.directory(), path));
         if paths.is_empty() {
             continue;
         }
@@ -115,8 +120,11 @@ fn gather(
                 tracing::warn!("{} is not watched for changes: {error}", path.display());
             }
         }
-        let paths: Vec<PathBuf> = paths.into_iter().collect();
-        reload(components, &paths, runtime);
+        let paths = paths.into_iter().collect();
+        let paths = guest_builds::rebuild(components.directory(), paths);
+        if !paths.is_empty() {
+            reload(components, &paths, runtime);
+        }
     }
 }
 
@@ -141,6 +149,12 @@ fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
     }
 }
 
+/// Whether a compiler keeps its output there: cargo's target folder of a guest.
+fn is_build_output(directory: &Path, path: &Path) -> bool {
+    let inside = path.ancestors().take_while(|folder| *folder != directory);
+    inside.into_iter().any(|folder| folder.join(CACHE_TAG).exists())
+}
+
 /// Leaves out what editors write beside the file that they save, and everything hidden.
 fn is_worth_reloading(directory: &Path, data: &Path, path: &Path) -> bool {
     let Some(relative) = relative_path(directory, path) else { return false };
@@ -155,6 +169,18 @@ fn is_worth_reloading(directory: &Path, data: &Path, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_compiler_keeps_is_left_out() {
+        let app = tempfile::tempdir().unwrap();
+        let target = app.path().join("guest/target");
+        std::fs::create_dir_all(target.join("release")).unwrap();
+        assert!(!is_build_output(app.path(), &target.join("release")));
+        std::fs::write(target.join(CACHE_TAG), "").unwrap();
+        assert!(is_build_output(app.path(), &target.join("release")));
+        assert!(is_build_output(app.path(), &target));
+        assert!(!is_build_output(app.path(), &app.path().join("guest/src")));
+    }
 
     #[test]
     fn temporary_and_hidden_files_are_left_out() {

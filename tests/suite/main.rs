@@ -12,6 +12,7 @@ mod connect;
 mod content;
 mod data_loader;
 mod durability;
+mod guests;
 mod guides;
 mod negotiation;
 mod node;

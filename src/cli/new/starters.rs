@@ -28,6 +28,7 @@ pub(super) const RUST: &[File] = &[
     ("README.md", text!("sdk-guest/starter/README.md")),
     ("config.yaml", text!("sdk-guest/starter/config.yaml")),
     ("schema.graphql", text!("sdk-guest/starter/schema.graphql")),
+    ("guest/Cargo.lock", text!("sdk-guest/starter/guest/Cargo.lock")),
     ("guest/Cargo.toml", text!("sdk-guest/starter/guest/Cargo.toml")),
     ("guest/src/lib.rs", text!("sdk-guest/starter/guest/src/lib.rs")),
     ("guest/sdk/macros/Cargo.toml", text!("sdk-guest/macros/Cargo.toml")),
