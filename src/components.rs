@@ -61,8 +61,8 @@ impl Snapshot {
     fn of(applications: &[Arc<Application>]) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for application in applications {
-            for registration in &application.registrations {
-                snapshot.registry.insert(registration.clone());
+            for registration in application.registrations() {
+                snapshot.registry.insert(registration);
             }
             if let Some(mount) = &application.statics {
                 if mount.options.order == Order::BeforeResources {
@@ -139,7 +139,11 @@ impl Components {
             snapshot: ArcSwap::from_pointee(Snapshot::of(&loaded)),
             loaded: tokio::sync::Mutex::new(loaded),
         };
-        Ok((Arc::new(components), failures))
+        let components = Arc::new(components);
+        for application in components.loaded.lock().await.iter() {
+            components.follow(application);
+        }
+        Ok((components, failures))
     }
 
     /// What is served now.
@@ -156,7 +160,7 @@ impl Components {
     }
 
     /// Loads again whatever `changed` belongs to, and swaps it in.
-    pub async fn reload(&self, changed: &[PathBuf]) -> io::Result<Reload> {
+    pub async fn reload(self: &Arc<Self>, changed: &[PathBuf]) -> io::Result<Reload> {
         let mut loaded = self.loaded.lock().await;
         let found = discovery::discover(&self.settings.directory)?;
         let mut next = Vec::with_capacity(found.len());
@@ -190,6 +194,11 @@ impl Components {
                 old.retire(self.settings.grace);
             }
         }
+        for new in &next {
+            if !loaded.iter().any(|old| Arc::ptr_eq(new, old)) {
+                self.follow(new);
+            }
+        }
         *loaded = next;
         Ok(match (anything_loaded, failures.is_empty()) {
             (false, _) => Reload::StaticsOnly,
@@ -198,10 +207,25 @@ impl Components {
         })
     }
 
-    /// Stops all guest code. For the end of the process; calls in flight are abandoned.
+    /// Has what an application's code registers while it runs served, as long as it runs.
+    fn follow(self: &Arc<Self>, application: &Application) {
+        let Some(mut changes) = application.changes() else { return };
+        // Something may have been registered since the snapshot was made.
+        changes.mark_changed();
+        let components = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let Some(components) = components.upgrade() else { return };
+                let loaded = components.loaded.lock().await;
+                components.snapshot.store(Arc::new(Snapshot::of(&loaded)));
+            }
+        });
+    }
+
+    /// Stops all guest code. For the end of the process: what it has begun may come to its end.
     pub async fn shutdown(&self) {
         for application in self.loaded.lock().await.iter() {
-            application.shutdown();
+            application.stop().await;
         }
     }
 }

@@ -19,7 +19,7 @@ use kora_store::{Store, StoreError, Table};
 use super::{Settings, data_loader};
 use super::discovery::FoundApplication;
 use super::failed_resource::FailedResource;
-use super::registry::{Registration, Served};
+use super::registry::{Claim, Registration, Served};
 use super::{environment, packages};
 use crate::config::component::{
     ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, RestOptions, StaticOptions,
@@ -29,6 +29,9 @@ use crate::config::guests::GuestOptions;
 use crate::config::limits::LimitOptions;
 use crate::users::{LoginResource, RolesFile};
 pub use guests::Guests;
+
+/// How long the server waits for guest code to end. Its threads give up by themselves before.
+const GUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why a part of an application did not load. Its text names the file and the line.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -173,6 +176,17 @@ impl Application {
         }
     }
 
+    /// Everything with a path: what was found at load, and what its code exports by now.
+    pub(super) fn registrations(&self) -> Vec<Registration> {
+        let exports = self.guest.iter().flat_map(|guest| guest.exports());
+        self.registrations.iter().cloned().chain(exports.map(exported)).collect()
+    }
+
+    /// Told whenever its code registers something; `None` without code.
+    pub(super) fn changes(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
+        self.guest.as_ref().map(|guest| guest.changes())
+    }
+
     /// Lets what this version began come to its end, for at most `grace`.
     pub(super) fn retire(&self, grace: Duration) {
         if let Some(guest) = &self.guest {
@@ -184,6 +198,13 @@ impl Application {
     pub(super) fn shutdown(&self) {
         if let Some(guest) = &self.guest {
             guest.shutdown();
+        }
+    }
+
+    /// As [`Application::shutdown`]; resolves when the guest's threads have ended.
+    pub(super) async fn stop(&self) {
+        if let Some(guest) = &self.guest {
+            guest.stop(GUEST_TIMEOUT).await;
         }
     }
 
@@ -206,6 +227,7 @@ impl Application {
                 protocols: Protocols::default(),
                 // It looks at the request for its cookies, as guests do.
                 served: Served::ByGuest,
+                claim: Claim::Ordinary,
             });
         }
         let directory = self.directory.clone();
@@ -304,13 +326,6 @@ impl Application {
         };
         match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {
-                self.registrations.extend(guest.exports().iter().map(|exported| Registration {
-                    path: exported.path.clone(),
-                    resource: exported.resource.clone(),
-                    table: exported.table.clone(),
-                    protocols: Protocols::default(),
-                    served: Served::ByGuest,
-                }));
                 self.guest = Some(guest);
             }
             Err(error) => self.fail(&mount, Arc::new(error).into()),
@@ -326,6 +341,7 @@ impl Application {
                 table: None,
                 protocols: Protocols::default(),
                 served: Served::Natively,
+                claim: Claim::Ordinary,
             });
         }
         // A browser must reach the error even if nothing in the configuration turned REST on.
@@ -393,7 +409,25 @@ fn registration(exported: ExportedTable) -> Option<Registration> {
         table: Some((exported.schema.database.clone(), exported.schema.table.clone())),
         protocols: export.protocols,
         served: Served::Natively,
+        claim: Claim::Ordinary,
     })
+}
+
+/// What a component's code exports, as the registry takes it.
+fn exported(exported: kora_js::Exported) -> Registration {
+    let claim = match (exported.conflict, exported.force) {
+        (Some(names), _) => Claim::Disputed(names),
+        (None, true) => Claim::Forced,
+        (None, false) => Claim::Ordinary,
+    };
+    Registration {
+        path: exported.path,
+        resource: exported.resource,
+        table: exported.table,
+        protocols: exported.protocols,
+        served: Served::ByGuest,
+        claim,
+    }
 }
 
 /// Runs blocking work on the blocking pool.

@@ -40,7 +40,8 @@ enum Coding {
 pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Option<NonZeroUsize>) {
     let Some(threshold) = threshold else { return };
     let is_worth_it = match response.body() {
-        ResponseBody::Empty => false,
+        // What is piped may fail midway, and must be cut off then.
+        ResponseBody::Empty | ResponseBody::Piped(_) => false,
         ResponseBody::Full(bytes) => bytes.len() >= threshold.get(),
         ResponseBody::Streamed(_) => true,
     };
@@ -67,7 +68,7 @@ pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Opt
         ResponseBody::Streamed(chunks) => {
             ResponseBody::Streamed(Box::pin(Compressed::new(Source::Chunks(chunks), coding)))
         }
-        ResponseBody::Empty => ResponseBody::Empty,
+        untouched @ (ResponseBody::Empty | ResponseBody::Piped(_)) => untouched,
     };
     *response.body_mut() = body;
 }
@@ -240,7 +241,7 @@ mod tests {
         let coding = response.headers().get(header::CONTENT_ENCODING);
         let coding = coding.map_or("", |coding| coding.to_str().unwrap()).to_owned();
         let bytes = match response.into_body() {
-            ResponseBody::Empty => Vec::new(),
+            ResponseBody::Empty | ResponseBody::Piped(_) => Vec::new(),
             ResponseBody::Full(bytes) => bytes.into(),
             ResponseBody::Streamed(chunks) => chunks.collect::<Vec<_>>().await.concat(),
         };

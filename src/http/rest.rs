@@ -4,6 +4,7 @@
 //! The way of a table GET is the one that must stay lean: no copy of the request, no task, one
 //! boxed future (the resource's), one buffer for the body.
 
+mod chunks;
 pub(crate) mod etag;
 mod items;
 mod method;
@@ -19,7 +20,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::Format;
-use kora_resource::{Call, Result, Target};
+use kora_resource::{Call, Error, Params, Result, Target, Value, Verb};
 
 use super::Response;
 use super::body::ResponseBody;
@@ -34,6 +35,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) registration: &'a Registration,
     /// Where in the URL the part begins that follows the resource's path.
     pub(crate) remainder_start: usize,
+    /// What the parameters of the resource's path stand for.
+    pub(crate) params: Params,
     /// Send `Last-Modified`.
     pub(crate) last_modified: bool,
     /// The largest request body, in bytes.
@@ -47,7 +50,8 @@ impl Exchange<'_> {
     /// The target that the URL names below the resource's path.
     pub(crate) fn target(&self, request: &Parts) -> Result<Target> {
         let schema = self.registration.resource.schema();
-        Target::parse(&url(request)[self.remainder_start..], schema.as_deref())
+        let target = Target::parse(&url(request)[self.remainder_start..], schema.as_deref())?;
+        Ok(Target { params: self.params.clone(), ..target })
     }
 }
 
@@ -86,12 +90,9 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
             return Ok(problem::with_text(StatusCode::OK, text));
         }
         Asked::Brew => return Ok(problem::with_text(StatusCode::IM_A_TEAPOT, "I'm a teapot")),
-        Asked::Unserved(name) => {
-            return Err(method::missing(&**resource, name, request.method.as_str()));
-        }
         Asked::Unknown => {
             let text = format!("Method {} is not recognized", request.method);
-            return Err(kora_resource::Error::new(kora_resource::ErrorKind::Status(501), text));
+            return Err(Error::new(kora_resource::ErrorKind::Status(501), text));
         }
     };
     if !resource.verbs().contains(verb) {
@@ -100,6 +101,7 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     let target = exchange.target(request)?;
     let representation = negotiation::choose(&request.headers, target.extension.as_deref())?;
     let body = match body.is_end_stream() {
+        _ if matches!(verb, Verb::Copy | Verb::Move) => Some(destination(request)?),
         true => None,
         false => {
             let limit = exchange.body_limit;
@@ -122,6 +124,13 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Res
     reply::build(reply, &form).await
 }
 
+/// Where COPY and MOVE go to.
+fn destination(request: &Parts) -> Result<Value> {
+    let text = request.headers.get("destination").and_then(|value| value.to_str().ok());
+    text.map(Value::from)
+        .ok_or_else(|| Error::invalid(format!("A {} needs a Destination header", request.method)))
+}
+
 /// `OPTIONS`: the methods that the resource has, in the order of section 2.
 fn options(exchange: &Exchange<'_>) -> Response {
     let mut response = Response::new(ResponseBody::Empty);
@@ -142,7 +151,7 @@ fn add_server_timing(response: &mut Response, began: Instant) {
 /// Keeps the headers of a response, its length among them, and nothing else.
 fn drop_body(response: &mut Response) {
     let length = match response.body() {
-        ResponseBody::Empty | ResponseBody::Streamed(_) => None,
+        ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Piped(_) => None,
         ResponseBody::Full(bytes) => Some(bytes.len()),
     };
     if let Some(length) = length {

@@ -55,7 +55,9 @@ impl Router {
             && snapshot.rest.is_some_and(|rest| rest.web_socket)
         {
             let found = snapshot.registry.find(url, Protocol::WebSocket);
-            let found = found.map(|found| (found.registration.clone(), found.remainder.to_owned()));
+            let found = found.map(|found| {
+                (found.registration.clone(), found.remainder.to_owned(), found.params)
+            });
             drop(snapshot);
             // A handshake is never refused; who is not who they say they are is nobody.
             let identified = match self.identify(peer, &request).await {
@@ -75,16 +77,17 @@ impl Router {
             let found = snapshot.registry.find(url, protocol)?;
             // The remainder is a suffix of the URL, or empty: keep where it begins, not a copy.
             let remainder_start = url.len() - found.remainder.len();
-            Some((found.registration.clone(), remainder_start, rest.last_modified))
+            let registration = found.registration.clone();
+            Some((registration, remainder_start, found.params, rest.last_modified))
         });
         let goes_to_disk = is_read
             && !snapshot.statics.is_empty()
-            && found.as_ref().is_none_or(|(registration, _, _)| {
+            && found.as_ref().is_none_or(|(registration, ..)| {
                 registration.path.is_empty() || snapshot.may_be_static(request.uri().path())
             });
         let is_openapi = snapshot.rest.is_some()
             && openapi::is_asked_for(&request)
-            && found.as_ref().is_none_or(|(registration, _, _)| registration.path.is_empty());
+            && found.as_ref().is_none_or(|(registration, ..)| registration.path.is_empty());
         let kept = (goes_to_disk || is_openapi).then(|| arc_swap::Guard::into_inner(snapshot));
         if is_openapi && let Some(snapshot) = &kept {
             let identified = match self.identify(peer, &request).await {
@@ -101,7 +104,7 @@ impl Router {
         {
             return response;
         }
-        let Some((registration, remainder_start, last_modified)) = found else {
+        let Some((registration, remainder_start, params, last_modified)) = found else {
             if let Some(snapshot) = kept
                 && let Some(response) =
                     static_files::serve(snapshot, Order::AfterResources, &request).await
@@ -118,6 +121,7 @@ impl Router {
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
+            params,
             last_modified,
             body_limit: self.body_limit,
             compress_from: self.compress_from,

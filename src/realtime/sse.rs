@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
 use kora_resource::value::json;
 use kora_resource::{Connect, Error, Map, Message, Outgoing, Result, Value};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -36,6 +36,12 @@ pub(crate) async fn respond(
 ) -> Response {
     let (request, _) = request.into_parts();
     let mut response = match connect(exchange, &request).await {
+        // A stream that is known to be empty: the class has nothing for this client.
+        Ok(outgoing) if outgoing.size_hint() == (0, Some(0)) => {
+            let mut response = Response::new(ResponseBody::Empty);
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
         Ok(outgoing) => Response::new(ResponseBody::Streamed(Box::pin(EventStream::new(
             outgoing,
             drain.clone(),

@@ -21,7 +21,9 @@ use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use kora_resource::value::json;
-use kora_resource::{Connect, Context, Error, ErrorKind, Message, Outgoing, Result, Target};
+use kora_resource::{
+    Connect, Context, Error, ErrorKind, Message, Outgoing, Params, Result, Target,
+};
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
 
@@ -64,7 +66,7 @@ enum End {
 /// the reason of a close, but no status of a refused upgrade.
 pub(crate) fn accept(
     mut request: Request<Incoming>,
-    found: Option<(Arc<Registration>, String)>,
+    found: Option<(Arc<Registration>, String, Params)>,
     peer: &Peer,
     drain: &Drain,
 ) -> Response {
@@ -78,9 +80,9 @@ pub(crate) fn accept(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let opening = match found {
-        Some((registration, remainder)) => {
+        Some((registration, remainder, params)) => {
             let context = peer.context(registration.served, &request);
-            Opening::To { registration, remainder, context }
+            Opening::To { registration, remainder, params, context }
         }
         None => Opening::ToNobody { path: request.uri.path().to_owned() },
     };
@@ -96,14 +98,16 @@ pub(crate) fn accept(
 
 /// What a socket was opened to.
 enum Opening {
-    To { registration: Arc<Registration>, remainder: String, context: Arc<Context> },
+    To { registration: Arc<Registration>, remainder: String, params: Params, context: Arc<Context> },
     ToNobody { path: String },
 }
 
 impl Opening {
     async fn connect(self, headers: &HeaderMap, inbox: Inbox) -> Result<Outgoing> {
-        let (registration, remainder, context) = match self {
-            Opening::To { registration, remainder, context } => (registration, remainder, context),
+        let (registration, remainder, params, context) = match self {
+            Opening::To { registration, remainder, params, context } => {
+                (registration, remainder, params, context)
+            }
             Opening::ToNobody { path } => {
                 let reason = format!("No resource was found to handle {path}");
                 return Err(Error::not_found(reason));
@@ -111,6 +115,7 @@ impl Opening {
         };
         let resource = registration.resource.clone();
         let target = Target::parse(&remainder, resource.schema().as_deref())?;
+        let target = Target { params, ..target };
         negotiation::require_json(headers, target.extension.as_deref())?;
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         resource.connect(Connect { target, context, incoming: Some(incoming) }).await

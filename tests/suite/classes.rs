@@ -1,12 +1,20 @@
-//! Components written in TypeScript, over HTTP (`spec/harper-resources.md` sections 1 to 4, 7, 8, 10
-//! and 11). Each theme has one application beside its test; what it answers is in the test's table.
+//! Components written in TypeScript, over HTTP (`spec/harper-resources.md` sections 1 to 11). Each theme has one application beside its test; what it answers is in the test's table.
 
 mod answers;
+mod conflicts;
+mod contexts;
 mod failures;
+mod iterables;
 mod modules;
 mod orders;
+mod paths;
 mod permissions;
+mod records;
+mod statics;
+mod streams;
+mod subscriptions;
 mod tables;
+mod targets;
 mod transactions;
 mod web;
 
@@ -15,14 +23,19 @@ use serde_json::{Value, json};
 use crate::harness::client::{Answer, JSON};
 use crate::harness::{App, Server};
 
-/// The tables that the applications use. `Dog` and `Count` are exported, as applications do.
+/// The tables that the applications use. Some are exported, as applications do.
 const SCHEMA: (&str, &str) = (
     "schema.graphql",
     "type Dog @table @export {\n  id: ID @primaryKey\n  name: String @indexed\n  age: Int @indexed\n  \
      breed: String\n}\n\
      type Count @table {\n  id: Int @primaryKey\n  n: Int\n}\n\
      type Note @table @export {\n  id: ID @primaryKey\n  at: Date\n  big: BigInt\n  bytes: Bytes\n  \
-     any: Any\n}\n",
+     any: Any\n}\n\
+     type Typed @table {\n  id: ID @primaryKey\n  int: Int\n  long: Long\n  float: Float\n  \
+     text: String\n  flag: Boolean\n  at: Date\n  big: BigInt\n  list: [String]\n  \
+     made: Float @createdTime\n  changed: Float @updatedTime\n}\n\
+     type Loose @table {\n  id: Any @primaryKey\n}\n\
+     type Sealed @table @sealed {\n  id: ID @primaryKey\n  name: String!\n}\n",
 );
 
 const CONFIG: (&str, &str) = (

@@ -10,9 +10,9 @@ use kora_resource::{
 use kora_store::Table;
 use tokio::sync::oneshot;
 
-use crate::exports::ExportedClass;
+use crate::exports::{Entry, ServedBy};
 use crate::generation::Generation;
-use crate::socket::{Opening, socket};
+use crate::socket::{Consent, Opening, socket};
 use crate::worker::Job;
 
 /// One exported class of one generation.
@@ -23,6 +23,7 @@ pub(crate) struct ClassResource {
     name: String,
     verbs: VerbSet,
     table: Option<Arc<Table>>,
+    served_by: ServedBy,
     documentation: Option<Arc<Documentation>>,
 }
 
@@ -30,16 +31,17 @@ impl ClassResource {
     pub(crate) fn new(
         generation: Weak<Generation>,
         export: usize,
-        class: &ExportedClass,
+        entry: &Entry,
         table: Option<Arc<Table>>,
     ) -> ClassResource {
         ClassResource {
             generation,
             export,
-            name: class.name.clone(),
-            verbs: class.verbs(),
+            name: entry.class.name.clone(),
+            verbs: entry.class.verbs(),
             table,
-            documentation: class.documentation(),
+            served_by: entry.served_by.clone(),
+            documentation: entry.class.documentation(),
         }
     }
 
@@ -77,14 +79,24 @@ impl Resource for ClassResource {
             let generation = self.generation()?;
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
-            let in_flight = generation.submit(job)?;
+            let in_flight = generation.submit(job, &self.served_by)?;
             let mut reply = answered.await.map_err(|_| unanswered())??;
-            if let ReplyBody::Items(items) = reply.body {
-                // The worker is needed until the last item, not only until the answer begins.
-                reply.body = ReplyBody::Items(Box::pin(items.inspect(move |_| {
+            // The worker is needed until the last item, not only until the answer begins.
+            reply.body = match reply.body {
+                ReplyBody::Items(items) => ReplyBody::Items(Box::pin(items.inspect(move |_| {
                     let _ = &in_flight;
-                })));
-            }
+                }))),
+                ReplyBody::Stream { content_type, chunks } => {
+                    let chunks = chunks.inspect(move |_| {
+                        let _ = &in_flight;
+                    });
+                    ReplyBody::Stream { content_type, chunks: Box::pin(chunks) }
+                }
+                whole @ (ReplyBody::Absent
+                | ReplyBody::Value(_)
+                | ReplyBody::Record(_)
+                | ReplyBody::Raw { .. }) => whole,
+            };
             Ok(reply)
         })
     }
@@ -96,10 +108,12 @@ impl Resource for ClassResource {
             let (answer, answered) = oneshot::channel();
             let opening = Opening { socket, answer };
             let job = Job::Connect { export: self.export, connect, opening };
-            let _in_flight = generation.submit(job)?;
+            let _in_flight = generation.submit(job, &self.served_by)?;
             // Given up while it waits, this drops the stream: the class hears that the client is gone.
-            answered.await.map_err(|_| unanswered())??;
-            Ok(Box::pin(stream) as Outgoing)
+            Ok(match answered.await.map_err(|_| unanswered())?? {
+                Consent::Stream => Box::pin(stream) as Outgoing,
+                Consent::Nothing => Box::pin(futures_util::stream::empty()),
+            })
         })
     }
 }

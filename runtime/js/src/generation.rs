@@ -9,14 +9,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use kora_resource::schema::Protocols;
 use kora_resource::{Accounts, Error, Resource, Result};
-use kora_store::Store;
+use kora_store::{Store, Table};
+use tokio::sync::watch;
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
+use crate::exports::{Entry, ExportTable, ServedBy};
 use crate::permissions::Grants;
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
@@ -78,18 +82,29 @@ pub struct ResourceModule {
 pub struct Generation {
     /// Empty once the generation is shut down.
     workers: RwLock<Vec<Worker>>,
-    exports: Vec<Exported>,
+    table: Arc<ExportTable>,
+    /// What the table says, as resources; brought up to date by who asks for them.
+    exports: Mutex<Vec<(u32, Exported)>>,
+    tables: Vec<Arc<Table>>,
     open_sockets: Arc<AtomicUsize>,
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
+    this: Weak<Generation>,
 }
 
 /// An exported class, to be registered at `path`.
+#[derive(Clone)]
 pub struct Exported {
     pub path: String,
     pub resource: Arc<dyn Resource>,
     /// The database and table that the class extends, if it extends one.
     pub table: Option<(String, String)>,
+    /// The protocols that may see it.
+    pub protocols: Protocols,
+    /// Whether it takes its path whoever else is registered there.
+    pub force: bool,
+    /// The two exports of this component that want the path, if there are two.
+    pub conflict: Option<String>,
 }
 
 /// Loads an application's modules into workers of their own. Nothing of an older generation changes.
@@ -107,58 +122,68 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let table = Arc::<ExportTable>::default();
     let surroundings = Arc::new(Surroundings::new(&application));
     let mut workers = Vec::new();
-    let mut exported = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
     for index in 0..if modules.is_empty() { 0 } else { application.workers.get() } {
-        let (worker, exports) = Worker::start(WorkerOptions {
+        let worker = Worker::start(WorkerOptions {
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
             accounts: accounts.clone(),
             tables: tables.clone(),
+            exports: table.clone(),
             index,
             surroundings: surroundings.clone(),
         })
         .await?;
         workers.push(worker);
-        if index == 0 {
-            exported = exports;
-        }
     }
-    Ok(Arc::new_cyclic(|generation| {
-        let exports = exported
-            .into_iter()
-            .enumerate()
-            .map(|(number, class)| {
-                let table = class.table.and_then(|table| tables.get(table as usize).cloned());
-                Exported {
-                    path: class.path.clone(),
-                    table: table
-                        .as_ref()
-                        .map(|table| (table.database().to_owned(), table.name().to_owned())),
-                    resource: Arc::new(ClassResource::new(
-                        generation.clone(),
-                        number,
-                        &class,
-                        table,
-                    )),
-                }
-            })
-            .collect();
-        Generation {
-            workers: RwLock::new(workers),
-            exports,
-            open_sockets: Arc::default(),
-            next: AtomicUsize::new(0),
-        }
+    Ok(Arc::new_cyclic(|this| Generation {
+        workers: RwLock::new(workers),
+        table,
+        exports: Mutex::default(),
+        tables,
+        open_sockets: Arc::default(),
+        next: AtomicUsize::new(0),
+        this: this.clone(),
     }))
 }
 
 impl Generation {
-    pub fn exports(&self) -> &[Exported] {
-        &self.exports
+    /// What its modules export by now. Code may register more, or something else at a path, at any
+    /// time: see [`Generation::changes`].
+    pub fn exports(&self) -> Vec<Exported> {
+        let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, entry) in self.table.entries().iter().enumerate() {
+            match exports.get_mut(number) {
+                Some((revision, _)) if *revision == entry.revision => {}
+                Some(known) => *known = (entry.revision, self.exported(number, entry)),
+                None => exports.push((entry.revision, self.exported(number, entry))),
+            }
+        }
+        exports.iter().map(|(_, exported)| exported.clone()).collect()
+    }
+
+    /// Told whenever [`Generation::exports`] has changed; closed when the generation is gone.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.table.changes()
+    }
+
+    fn exported(&self, number: usize, entry: &Entry) -> Exported {
+        let class = &entry.class;
+        let table = class.table.and_then(|table| self.tables.get(table as usize).cloned());
+        Exported {
+            path: class.path.clone(),
+            table: table
+                .as_ref()
+                .map(|table| (table.database().to_owned(), table.name().to_owned())),
+            protocols: class.protocols(),
+            force: class.force,
+            conflict: class.conflict.clone(),
+            resource: Arc::new(ClassResource::new(self.this.clone(), number, entry, table)),
+        }
     }
 
     /// Drains the generation in the background: waits until nobody holds one of its exports any more,
@@ -179,7 +204,27 @@ impl Generation {
 
     /// Lets the workers end: no new call is taken.
     pub fn shutdown(&self) {
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.end());
+    }
+
+    /// As [`Generation::shutdown`]; resolves when the workers have ended, at most `grace` later. Each
+    /// lets what it has begun come to its end first, so that what `finally` blocks write is stored.
+    pub async fn stop(&self, grace: Duration) {
+        const LOOK: Duration = Duration::from_millis(5);
+        let threads = self.end();
+        let deadline = Instant::now() + grace;
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                tracing::warn!("a component's code does not end: its thread is left behind");
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn end(&self) -> Vec<JoinHandle<()>> {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        workers.drain(..).map(Worker::end).collect()
     }
 
     pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {
@@ -188,7 +233,8 @@ impl Generation {
 
     fn idle(&self) -> bool {
         // A request that was routed here before the swap, and still reads its body, holds its export.
-        self.exports.iter().all(|exported| Arc::strong_count(&exported.resource) == 1)
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        exports.iter().all(|(_, exported)| Arc::strong_count(&exported.resource) == 1)
             && self.open_sockets.load(Ordering::Acquire) == 0
             && self
                 .workers
@@ -198,12 +244,13 @@ impl Generation {
                 .all(|worker| worker.in_flight() == 0)
     }
 
-    /// Gives a job to the worker with the least to do.
-    pub(crate) fn submit(&self, job: Job) -> Result<InFlight> {
+    /// Gives a job to the worker with the least to do, of those that have registered the export.
+    pub(crate) fn submit(&self, job: Job, served_by: &ServedBy) -> Result<InFlight> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
+            .filter(|worker| served_by.contains(worker.index()))
             .min_by_key(|worker| worker.in_flight())
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
             .submit(job)

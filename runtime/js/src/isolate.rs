@@ -7,23 +7,29 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, User, Value, Verb};
+use kora_resource::{Call, Target, User, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
 use crate::error::{LoadError, describe};
-use crate::exports::ExportedClass;
 use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::node::{self, NodeState, Packages};
+use crate::open_transactions::{ABORTED, FLAGGED, OpenTransactions, Overdue};
+use crate::ops::administration::OpenHistories;
 use crate::ops::host::OpenItems;
 use crate::permissions::{self, ReadableRoots};
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
 
+/// How often transactions that were left open are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long a worker that ends goes on with what was begun.
+const DRAIN: Duration = Duration::from_secs(2);
 /// How many users an isolate keeps the objects of; the oldest goes first.
 const USERS: usize = 64;
 
@@ -85,17 +91,20 @@ impl Isolate {
             let mut state = state.borrow_mut();
             state.put(permissions);
             state.put(OpenItems::default());
+            state.put(OpenHistories::default());
             state.put(WorkerState {
                 store: options.store,
                 accounts: options.accounts,
                 tables: options.tables,
                 calls: Slab::new(),
-                transactions: Slab::new(),
+                transactions: OpenTransactions::default(),
                 searches: Slab::new(),
                 subscriptions: Slab::new(),
                 sockets: Slab::new(),
                 incoming: Slab::new(),
-                exports: Vec::new(),
+                exports: options.exports,
+                commits: 0,
+                clients: 0,
                 worker_index: options.index,
                 application: application.clone(),
             });
@@ -104,7 +113,7 @@ impl Isolate {
     }
 
     /// Sets up the host module, then imports the component's modules in order and walks their exports.
-    pub(crate) async fn load(&mut self) -> Result<Vec<ExportedClass>, LoadError> {
+    pub(crate) async fn load(&mut self) -> Result<(), LoadError> {
         self.load_host().await.map_err(|error| LoadError::Worker {
             application: self.application.to_string(),
             message: describe(&error),
@@ -116,8 +125,7 @@ impl Isolate {
         self.run_host(finish, &[]).map_err(|error| LoadError::Worker {
             application: self.application.to_string(),
             message: describe(&error),
-        })?;
-        Ok(self.js.op_state().borrow().borrow::<WorkerState>().exports.clone())
+        })
     }
 
     /// Makes the `harperdb` module and the globals from what the extension prepared, takes the host's
@@ -200,12 +208,35 @@ impl Isolate {
         Err(CoreErrorKind::Js(JsError::from_v8_exception(scope, exception)).into_box())
     }
 
-    /// Serves until the last handle of the worker is gone and every call is answered.
+    /// Serves until the last handle of the worker is gone, then lets what was begun come to its end,
+    /// for at most [`DRAIN`]: `finally` blocks run, and what they write is committed.
     pub(crate) async fn serve(&mut self, mut jobs: mpsc::Receiver<Job>) {
-        std::future::poll_fn(|cx| self.poll_serve(cx, &mut jobs)).await;
+        let mut sweeps = tokio::time::interval(SWEEP);
+        sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        std::future::poll_fn(|cx| self.poll_serve(cx, &mut jobs, &mut sweeps)).await;
+        for (_, socket) in &self.js.op_state().borrow().borrow::<WorkerState>().sockets {
+            socket.leave();
+        }
+        let ended = std::future::poll_fn(|cx| {
+            self.poll_events(cx);
+            let state = self.js.op_state();
+            let busy = state.borrow().borrow::<WorkerState>().is_busy();
+            if busy { Poll::Pending } else { Poll::Ready(()) }
+        });
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            tracing::warn!(
+                "{} was still at work when its worker ended: what it had not committed is lost",
+                self.application
+            );
+        }
     }
 
-    fn poll_serve(&mut self, cx: &mut TaskContext<'_>, jobs: &mut mpsc::Receiver<Job>) -> Poll<()> {
+    fn poll_serve(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        jobs: &mut mpsc::Receiver<Job>,
+        sweeps: &mut tokio::time::Interval,
+    ) -> Poll<()> {
         let mut closed = false;
         loop {
             match jobs.poll_recv(cx) {
@@ -217,6 +248,34 @@ impl Isolate {
                 Poll::Pending => break,
             }
         }
+        while sweeps.poll_tick(cx).is_ready() {
+            self.sweep();
+        }
+        self.poll_events(cx);
+        if closed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Looks for transactions that were left open.
+    fn sweep(&mut self) {
+        let state = self.js.op_state();
+        let mut state = state.borrow_mut();
+        let overdue = state.borrow_mut::<WorkerState>().transactions.sweep(Instant::now());
+        let application = &self.application;
+        for overdue in overdue {
+            match overdue {
+                Overdue::Flagged(number) => tracing::warn!(
+                    target: "component", %application,
+                    "transaction {number} has been open for {} s", FLAGGED.as_secs()
+                ),
+                Overdue::Aborted(number) => tracing::error!(
+                    target: "component", %application,
+                    "transaction {number} was open for {} s and is aborted", ABORTED.as_secs()
+                ),
+            }
+        }
+    }
+
+    fn poll_events(&mut self, cx: &mut TaskContext<'_>) {
         if let Poll::Ready(Err(error)) =
             self.js.poll_event_loop(cx, PollEventLoopOptions::default())
         {
@@ -226,7 +285,6 @@ impl Isolate {
             // The loop stopped at the error: have it polled again for what comes after.
             cx.waker().wake_by_ref();
         }
-        if closed { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn begin(&mut self, job: Job) {
@@ -235,15 +293,8 @@ impl Isolate {
                 let Call { verb, target, body, context } = call;
                 let authorize = context.authorize;
                 let user = context.user.clone();
-                let number = self.insert(PendingCall { context, answer: Answer::Reply(answer) });
-                self.enter(
-                    number,
-                    export,
-                    &target,
-                    user.as_ref(),
-                    authorize,
-                    Entered::Call(verb, body),
-                );
+                let number = self.insert(PendingCall::new(context, body, Answer::Reply(answer)));
+                self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
             Job::Connect { export, connect, opening } => {
                 let authorize = connect.context.authorize;
@@ -285,10 +336,20 @@ impl Isolate {
             Entered::Call(..) => entry.call.clone(),
             Entered::Connect(_) => entry.connect.clone(),
         };
+        let state = self.js.op_state();
         deno_core::scope!(scope, self.js);
         v8::tc_scope!(let scope, scope);
         let function = v8::Local::new(scope, function);
         let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+        let params = match target.params.as_slice() {
+            [] => undefined,
+            params => {
+                let parts = params.iter().flat_map(|(name, value)| [name, value]);
+                let parts: Vec<v8::Local<v8::Value>> =
+                    parts.map(|part| values::string(scope, part).into()).collect();
+                v8::Array::new_with_elements(scope, &parts).into()
+            }
+        };
         let user = match user {
             Some(user) => user_to_v8(scope, &mut self.users, user),
             None => undefined,
@@ -301,14 +362,17 @@ impl Isolate {
             v8::Boolean::new(scope, target.is_collection).into(),
             values::optional_string(scope, target.search.as_deref()),
             values::optional_string(scope, target.property.as_deref()),
+            params,
             user,
             v8::Boolean::new(scope, authorize).into(),
         ];
         match entered {
-            Entered::Call(verb, body) => {
+            Entered::Call(verb) => {
                 arguments.push(v8::Integer::new(scope, verb as i32).into());
-                arguments.push(match body {
-                    Some(body) => values::to_v8(scope, &body),
+                let state = state.borrow();
+                let call = state.borrow::<WorkerState>().calls.get(number);
+                arguments.push(match call.and_then(|call| call.body.as_ref()) {
+                    Some(body) => values::to_v8(scope, body),
                     None => undefined,
                 });
             }
@@ -328,7 +392,7 @@ impl Isolate {
 
 /// With what the isolate is entered.
 enum Entered {
-    Call(Verb, Option<Value>),
+    Call(Verb),
     Connect(Option<usize>),
 }
 

@@ -17,6 +17,7 @@ mod generation;
 mod isolate;
 mod modules;
 mod node;
+mod open_transactions;
 mod ops;
 mod permissions;
 mod platform;

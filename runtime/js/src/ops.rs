@@ -2,8 +2,12 @@
 //! thread. Reads are synchronous (microseconds); what waits (a commit, an event, a client) is async.
 
 pub(crate) mod accounts;
+pub(crate) mod administration;
 pub(crate) mod calls;
+pub(crate) mod exporting;
 pub(crate) mod host;
+pub(crate) mod searches;
 pub(crate) mod sockets;
 pub(crate) mod tables;
+pub(crate) mod targets;
 pub(crate) mod transactions;

@@ -52,7 +52,15 @@ pub(crate) struct SocketStream {
 /// A client that a class is asked to connect: its socket, and where the class's consent goes.
 pub(crate) struct Opening {
     pub(crate) socket: Socket,
-    pub(crate) answer: oneshot::Sender<Result<()>>,
+    pub(crate) answer: oneshot::Sender<Result<Consent>>,
+}
+
+/// What a class says to a client that wants a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consent {
+    Stream,
+    /// It has nothing for this client, as Server-Sent Events answer with 204.
+    Nothing,
 }
 
 struct Shared {
@@ -167,6 +175,15 @@ impl Socket {
                 queue.finished = true;
             }
         });
+    }
+
+    /// Has JavaScript see the client go, and the client the end of the stream: the worker ends.
+    pub(crate) fn leave(&self) {
+        self.0.put(|queue| {
+            queue.finished = true;
+            queue.gone = true;
+        });
+        self.0.changed.notify_waiters();
     }
 
     /// Resolves when the queue has room; `false` if the client went away first.

@@ -4,15 +4,17 @@
 //! Lives in the worker's `OpState`, used on the worker's thread only.
 
 use std::sync::Arc;
+use std::task::Waker;
 
-use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result};
-use kora_store::{Search, Store, Subscription, Table, Transaction};
+use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result, Value};
+use kora_store::{Search, Store, Subscription, Table};
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use crate::exports::ExportedClass;
+use crate::exports::ExportTable;
+use crate::open_transactions::OpenTransactions;
 use crate::pull::Pull;
-use crate::socket::{Opening, Socket};
+use crate::socket::{Consent, Opening, Socket};
 
 /// The state behind the ops of one worker.
 pub(crate) struct WorkerState {
@@ -21,13 +23,17 @@ pub(crate) struct WorkerState {
     /// The tables as they were when the generation was loaded; a table's number is its place here.
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) calls: Slab<PendingCall>,
-    pub(crate) transactions: Slab<Transaction>,
+    pub(crate) transactions: OpenTransactions,
     pub(crate) searches: Slab<Search>,
     pub(crate) subscriptions: Slab<Pull<Subscription>>,
     pub(crate) sockets: Slab<Socket>,
     pub(crate) incoming: Slab<Pull<Incoming>>,
-    /// What the export walk found.
-    pub(crate) exports: Vec<ExportedClass>,
+    /// What this and the other workers of the generation export.
+    pub(crate) exports: Arc<ExportTable>,
+    /// Commits that are not acknowledged yet.
+    pub(crate) commits: usize,
+    /// Clients of `connect` whose streams have not come to their end.
+    pub(crate) clients: usize,
     /// 0 for the first worker of the generation; `server.workerIndex`.
     pub(crate) worker_index: usize,
     pub(crate) application: Arc<str>,
@@ -36,7 +42,38 @@ pub(crate) struct WorkerState {
 /// A call that JavaScript has not answered yet.
 pub(crate) struct PendingCall {
     pub(crate) context: Arc<Context>,
-    pub(crate) answer: Answer,
+    /// Kept until the answer, for a call that must be run again.
+    pub(crate) body: Option<Value>,
+    /// Who waits to hear that the caller has gone; told when the call is over too.
+    pub(crate) watcher: Option<Waker>,
+    /// `None` once it is given away.
+    answer: Option<Answer>,
+}
+
+impl PendingCall {
+    pub(crate) fn new(context: Arc<Context>, body: Option<Value>, answer: Answer) -> PendingCall {
+        PendingCall { context, body, watcher: None, answer: Some(answer) }
+    }
+
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
+    pub(crate) fn answer_mut(&mut self) -> Option<&mut Answer> {
+        self.answer.as_mut()
+    }
+
+    pub(crate) fn into_answer(mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+    }
 }
 
 /// Where the answer of a call goes.
@@ -44,7 +81,7 @@ pub(crate) enum Answer {
     Reply(oneshot::Sender<Result<Reply>>),
     /// The socket is `socket` of the worker's.
     Outgoing {
-        answer: oneshot::Sender<Result<()>>,
+        answer: oneshot::Sender<Result<Consent>>,
         socket: usize,
     },
 }
@@ -57,14 +94,21 @@ impl WorkerState {
             .ok_or_else(|| kora_resource::Error::internal(format!("no table number {index}")))
     }
 
+    /// Whether something is under way that must not be cut off.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.commits > 0
+            || self.clients > 0
+            || !self.calls.is_empty()
+            || !self.transactions.is_empty()
+    }
+
     /// Registers a connect call; gives its number and that of its incoming messages.
     pub(crate) fn open(&mut self, connect: Connect, opening: Opening) -> (usize, Option<usize>) {
         let incoming = connect.incoming.map(|incoming| self.incoming.insert(Pull::new(incoming)));
         let socket = self.sockets.insert(opening.socket);
-        let call = self.calls.insert(PendingCall {
-            context: connect.context,
-            answer: Answer::Outgoing { answer: opening.answer, socket },
-        });
+        self.clients += 1;
+        let answer = Answer::Outgoing { answer: opening.answer, socket };
+        let call = self.calls.insert(PendingCall::new(connect.context, None, answer));
         (call, incoming)
     }
 }

@@ -10,13 +10,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
 use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LoadError;
-use crate::exports::ExportedClass;
+use crate::exports::ExportTable;
 use crate::generation::Surroundings;
 use crate::isolate::Isolate;
 use crate::socket::Opening;
@@ -38,6 +39,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) store: Arc<Store>,
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) tables: Vec<Arc<Table>>,
+    pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
     pub(crate) surroundings: Arc<Surroundings>,
 }
@@ -46,25 +48,35 @@ pub(crate) struct WorkerOptions {
 pub(crate) struct Worker {
     jobs: mpsc::Sender<Job>,
     in_flight: Arc<AtomicUsize>,
+    index: usize,
+    thread: JoinHandle<()>,
 }
 
 impl Worker {
-    /// Starts the thread; resolves when the component's modules are loaded there, with what they
-    /// export.
-    pub(crate) async fn start(
-        options: WorkerOptions,
-    ) -> Result<(Worker, Vec<ExportedClass>), LoadError> {
+    /// Starts the thread; resolves when the component's modules are loaded there and what they export
+    /// is in the table.
+    pub(crate) async fn start(options: WorkerOptions) -> Result<Worker, LoadError> {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
-        let application = options.application.clone();
+        let (application, index) = (options.application.clone(), options.index);
         let failed =
             |message: String| LoadError::Worker { application: application.to_string(), message };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(format!("js-{}-{}", options.application, options.index))
             .spawn(move || run(options, receiver, ready))
             .map_err(|error| failed(error.to_string()))?;
-        let exports = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
-        Ok((Worker { jobs, in_flight: Arc::default() }, exports))
+        loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
+        Ok(Worker { jobs, in_flight: Arc::default(), index, thread })
+    }
+
+    /// Its place among the workers of its generation.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Lets the thread end; gives it to who wants to wait for that.
+    pub(crate) fn end(self) -> JoinHandle<()> {
+        self.thread
     }
 
     /// Calls that wait or run here.
@@ -101,7 +113,7 @@ impl Drop for InFlight {
 fn run(
     options: WorkerOptions,
     jobs: mpsc::Receiver<Job>,
-    ready: oneshot::Sender<Result<Vec<ExportedClass>, LoadError>>,
+    ready: oneshot::Sender<Result<(), LoadError>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let application = options.application.to_string();
@@ -117,8 +129,8 @@ fn run(
             Err(error) => return drop(ready.send(Err(error))),
         };
         match isolate.load().await {
-            Ok(exports) => {
-                if ready.send(Ok(exports)).is_ok() {
+            Ok(()) => {
+                if ready.send(Ok(())).is_ok() {
                     isolate.serve(jobs).await;
                 }
             }

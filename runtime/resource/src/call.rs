@@ -20,11 +20,25 @@ pub enum Verb {
     Delete,
     Query,
     Publish,
+    /// To the id that is the call's body.
+    Copy,
+    /// To the id that is the call's body.
+    Move,
 }
 
 impl Verb {
-    pub const ALL: [Verb; 7] =
-        [Verb::Get, Verb::Put, Verb::Post, Verb::Delete, Verb::Patch, Verb::Query, Verb::Publish];
+    /// In the order of `Allow`.
+    pub const ALL: [Verb; 9] = [
+        Verb::Get,
+        Verb::Put,
+        Verb::Post,
+        Verb::Delete,
+        Verb::Patch,
+        Verb::Query,
+        Verb::Move,
+        Verb::Copy,
+        Verb::Publish,
+    ];
 
     /// The name of the method in a class.
     pub fn method(self) -> &'static str {
@@ -36,6 +50,8 @@ impl Verb {
             Verb::Delete => "delete",
             Verb::Query => "query",
             Verb::Publish => "publish",
+            Verb::Copy => "copy",
+            Verb::Move => "move",
         }
     }
 
@@ -48,6 +64,8 @@ impl Verb {
             Verb::Post => Some("POST"),
             Verb::Delete => Some("DELETE"),
             Verb::Query => Some("QUERY"),
+            Verb::Copy => Some("COPY"),
+            Verb::Move => Some("MOVE"),
             Verb::Publish => None,
         }
     }
@@ -55,7 +73,7 @@ impl Verb {
 
 /// A set of verbs: what a resource implements.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct VerbSet(u8);
+pub struct VerbSet(u16);
 
 impl VerbSet {
     pub const fn with(self, verb: Verb) -> VerbSet {
@@ -122,7 +140,15 @@ pub enum ReplyBody {
         content_type: String,
         data: Bytes,
     },
+    /// Bytes as they come, with a content type of their own (empty for none).
+    Stream {
+        content_type: String,
+        chunks: Chunks,
+    },
 }
+
+/// A body in pieces. Dropping it ends the work behind it; an error cuts the body off.
+pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
 /// A lazily produced sequence. Dropping it ends the work behind it.
 pub type Items = Pin<Box<dyn Stream<Item = Result<Item>> + Send>>;
@@ -161,6 +187,9 @@ impl fmt::Debug for ReplyBody {
             ReplyBody::Items(_) => f.write_str("Items(..)"),
             ReplyBody::Raw { content_type, data } => {
                 write!(f, "Raw({content_type}, {} bytes)", data.len())
+            }
+            ReplyBody::Stream { content_type, chunks: _ } => {
+                write!(f, "Stream({content_type}, ..)")
             }
         }
     }

@@ -24,7 +24,7 @@ mod target;
 mod user;
 pub mod value;
 
-pub use call::{Call, Item, Items, Reply, ReplyBody, Verb, VerbSet};
+pub use call::{Call, Chunks, Item, Items, Reply, ReplyBody, Verb, VerbSet};
 pub use context::{Context, RequestInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
@@ -36,7 +36,7 @@ pub use resource::{
     Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
 };
 pub use row_errors::RowErrors;
-pub use target::Target;
+pub use target::{Params, Target};
 pub use user::{
     Access, AccessSet, Accounts, AttributePermission, Attributes, Operator, Permission,
     PermissionError, Role, SUPER_USER_ROLE, StructureUser, TablePermission, TableRights, User,

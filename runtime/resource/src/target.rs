@@ -8,6 +8,9 @@ use percent_encoding::percent_decode_str;
 use crate::schema::TableSchema;
 use crate::{Error, Id, Query, Result, query};
 
+/// What the parameters of a path like `/widget/:id` found in a URL: names and decoded values.
+pub type Params = Vec<(String, String)>;
+
 /// A record, a collection or the resource itself, with the query that came with it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Target {
@@ -24,6 +27,8 @@ pub struct Target {
     pub search: Option<String>,
     /// A query that code handed over instead of text.
     pub query: Option<Query>,
+    /// What the resource's path found in the URL; empty where it has no parameters.
+    pub params: Params,
 }
 
 impl Target {

@@ -146,7 +146,7 @@ fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<
             if header.is_expired(|| now) {
                 let id = decode_id(id_of(key)).ok_or_else(damaged)?;
                 let op = Op::Expire(header.version);
-                let write = Write { table: Arc::clone(table), id, op };
+                let write = Write { table: Arc::clone(table), id, op, expires: None };
                 set.add(Key::from_slice(id_of(key)), write);
             }
             if count + 1 == BATCH {

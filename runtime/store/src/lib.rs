@@ -12,6 +12,7 @@
 //! none crosses an `await` and no reader is long-lived. An event is published only after its commit.
 
 mod catalog;
+mod change_history;
 mod clock;
 mod database;
 mod environment;
@@ -30,13 +31,14 @@ mod transaction;
 mod write_set;
 mod writer;
 
+pub use change_history::ChangeHistory;
 pub use error::StoreError;
 pub use kora_hub::QueueLimit;
 pub use options::{ByteSize, Durability, StoreOptions};
 pub use search::Search;
 pub use store::Store;
 pub use subscription::{Subscribe, Subscription};
-pub use table::Table;
+pub use table::{Counting, Table};
 pub use transaction::{Committed, Transaction};
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use kora_resource::{
 
 use crate::Table;
 use crate::keys::{Key, encode_id};
-use history::History;
+pub(crate) use history::History;
 use snapshot::{Coverage, Snapshot};
 
 /// The most history that `previous_count` gives (`spec/harper-realtime.md` section 3).
@@ -245,6 +245,14 @@ pub(crate) enum Covered {
 }
 
 impl Covered {
+    /// One record, or the whole table.
+    pub(crate) fn of(id: Option<&Id>) -> Result<Covered> {
+        Ok(match id {
+            Some(id) => Covered::Record(encode_id(id)?),
+            None => Covered::Table,
+        })
+    }
+
     fn new(options: &Subscribe) -> Result<Covered> {
         match (&options.id, options.is_collection) {
             (None | Some(Id::Null), _) => Ok(Covered::Table),

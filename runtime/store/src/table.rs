@@ -8,6 +8,9 @@ mod bulk;
 mod generated_id;
 mod resource;
 mod rights;
+mod size;
+
+pub use size::Counting;
 
 use std::sync::Arc;
 
@@ -110,6 +113,16 @@ impl Table {
                 None => Ok(None),
                 Some(bytes) => visible_record(bytes),
             }
+        })
+    }
+
+    /// Whether there is a record with this key whose time is not over.
+    pub fn exists(&self, id: &Id) -> Result<bool> {
+        let key = encode_id(id)?;
+        self.database.environment().read(|txn, trees| {
+            let stored = trees.records.get(txn, &record_key(self.id, &key));
+            let stored = stored.map_err(crate::StoreError::from)?.and_then(Header::read);
+            Ok(stored.is_some_and(|header| !header.is_expired(clock::now)))
         })
     }
 

@@ -7,6 +7,7 @@ mod resource;
 mod rights;
 mod schema_changes;
 mod subscriptions;
+mod whole_tables;
 
 use std::path::Path;
 use std::sync::Arc;

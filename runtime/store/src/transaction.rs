@@ -24,6 +24,8 @@ use crate::write_set::{Content, Op, Write, WriteSet};
 #[must_use = "nothing is written before `commit`"]
 pub struct Transaction {
     sets: Vec<(Arc<Database>, WriteSet)>,
+    /// When the records that are written from here on end.
+    expires: Option<f64>,
 }
 
 /// Where a transaction's changes stand in the log of the last database it wrote to; `None` if it has
@@ -143,6 +145,28 @@ impl Transaction {
         Search::new(Arc::clone(table), query, overlay)
     }
 
+    /// Has the records that are written from here on end at a time of their own, in milliseconds
+    /// since the epoch, instead of when their table says (`None`).
+    pub fn expire_at(&mut self, time: Option<f64>) {
+        self.expires = time;
+    }
+
+    /// Whether there is such a record, own changes included. Unlike [`Transaction::get`] it does not
+    /// count as read: a change of the record is no conflict.
+    pub fn exists(&self, table: &Arc<Table>, id: &Id) -> Result<bool> {
+        let key = encode_id(id)?;
+        let written = self
+            .sets
+            .iter()
+            .find(|(database, _)| Arc::ptr_eq(database, table.owner()))
+            .and_then(|(_, set)| set.writes.get(&(table.id(), key)));
+        match written.map(|write| &write.op) {
+            Some(Op::Put(_) | Op::Create(_) | Op::Patch(_)) => Ok(true),
+            Some(Op::Delete | Op::Expire(_)) => Ok(false),
+            None => table.exists(id),
+        }
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.sets.iter().all(|(_, set)| set.is_empty())
@@ -168,7 +192,8 @@ impl Transaction {
 
     fn write(&mut self, table: &Arc<Table>, id: Id, op: Op) -> Result<()> {
         let key = encode_id(&id)?;
-        self.set(table).add(key, Write { table: Arc::clone(table), id, op });
+        let expires = self.expires;
+        self.set(table).add(key, Write { table: Arc::clone(table), id, op, expires });
         Ok(())
     }
 

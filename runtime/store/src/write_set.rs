@@ -52,6 +52,8 @@ pub(crate) struct Write {
     pub table: Arc<Table>,
     pub id: Id,
     pub op: Op,
+    /// When the record ends, in milliseconds since the epoch; `None`: as its table says.
+    pub expires: Option<f64>,
 }
 
 /// What becomes of a record.
@@ -96,6 +98,7 @@ impl WriteSet {
                 let held = entry.get_mut();
                 let before = std::mem::replace(&mut held.op, Op::Delete);
                 held.op = before.then(write.op);
+                held.expires = write.expires.or(held.expires);
             }
         }
     }

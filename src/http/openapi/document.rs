@@ -197,6 +197,8 @@ impl Described<'_> {
             Verb::Post => format!("Create {what}"),
             Verb::Delete => format!("Delete {what}"),
             Verb::Query | Verb::Publish => format!("Query {what}"),
+            Verb::Copy => format!("Copy {what}"),
+            Verb::Move => format!("Move {what}"),
         }
     }
 

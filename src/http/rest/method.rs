@@ -11,8 +11,6 @@ pub(super) enum Asked {
     Options,
     Trace,
     Brew,
-    /// A method of Harper's that no resource of this host has yet; its name in a class.
-    Unserved(&'static str),
     Unknown,
 }
 
@@ -27,8 +25,8 @@ pub(super) fn read(method: &Method) -> Asked {
         "OPTIONS" => Asked::Options,
         "TRACE" => Asked::Trace,
         "BREW" => Asked::Brew,
-        "COPY" => Asked::Unserved("copy"),
-        "MOVE" => Asked::Unserved("move"),
+        "COPY" => Asked::Verb(Verb::Copy),
+        "MOVE" => Asked::Verb(Verb::Move),
         _ => Asked::Unknown,
     }
 }
@@ -65,8 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_methods_are_told_from_unserved_ones() {
-        assert_eq!(read(&Method::from_bytes(b"MOVE").unwrap()), Asked::Unserved("move"));
+    fn methods_beyond_the_usual_ones() {
+        assert_eq!(read(&Method::from_bytes(b"MOVE").unwrap()), Asked::Verb(Verb::Move));
         assert_eq!(read(&Method::from_bytes(b"LOCK").unwrap()), Asked::Unknown);
         assert_eq!(read(&Method::from_bytes(b"BREW").unwrap()), Asked::Brew);
     }

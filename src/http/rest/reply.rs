@@ -12,7 +12,7 @@ use kora_resource::{Error, Reply, ReplyBody, Result, Value, Verb, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::sequence::SequenceWriter;
-use super::{etag, items};
+use super::{chunks, etag, items};
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::negotiation::Representation;
@@ -41,8 +41,14 @@ pub(super) async fn build(reply: Reply, form: &Form<'_>) -> Result<Response> {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    let (body, content_type) = write_body(reply.body, form).await?;
-    let absent = matches!(body, ResponseBody::Empty);
+    let is_null = matches!(reply.body, ReplyBody::Value(Value::Null));
+    let absent = is_null || matches!(reply.body, ReplyBody::Absent);
+    let (body, content_type) = if is_null && !is_read {
+        // A null is nothing to a write; a read is told so in the format that it asked for.
+        (ResponseBody::Empty, ContentType::None)
+    } else {
+        write_body(reply.body, form).await?
+    };
     *response.status_mut() = match (reply.status, &reply.created) {
         (Some(status), _) => StatusCode::from_u16(status).map_err(|_| {
             Error::internal(format!("the resource answered with the status {status}"))
@@ -88,9 +94,7 @@ async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, C
     let Representation { format, media_type } = form.representation;
     let negotiated = ContentType::Negotiated(media_type);
     Ok(match body {
-        ReplyBody::Absent | ReplyBody::Value(Value::Null) => {
-            (ResponseBody::Empty, ContentType::None)
-        }
+        ReplyBody::Absent => (ResponseBody::Empty, ContentType::None),
         ReplyBody::Value(value) => {
             let mut text = Vec::with_capacity(128);
             format.encode(&value, &mut text);
@@ -111,6 +115,9 @@ async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, C
         }
         ReplyBody::Raw { content_type, data } => {
             (ResponseBody::Full(data), ContentType::OfTheResource(content_type))
+        }
+        ReplyBody::Stream { content_type, chunks } => {
+            (chunks::body(chunks).await?, ContentType::OfTheResource(content_type))
         }
     })
 }

@@ -53,6 +53,12 @@ async fn every_shape_of_the_table_methods() {
                 json!(["Dog", "Dog", "data", "id", ["id", "name", "age", "breed"], true, true]),
             ),
             ("noData", json!(400)),
+            ("arrayIds", json!([{"id": ["a", 1], "n": 3}, true, null, 3])),
+            ("bigIds", json!([1, null])),
+            ("contexts", json!(["C", null])),
+            ("longId", json!(400)),
+            ("nullId", json!([400, 400])),
+            ("copyMove", json!([[405, "The Dog does not have a copy method implemented"], 405])),
             ("typed", json!([true, "9223372036854775808", true, [1, 2, 255], true, [1, null]])),
             (
                 "targets",

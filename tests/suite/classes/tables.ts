@@ -181,6 +181,35 @@ const shapes: Record<string, (this: Shapes) => unknown> = {
     Dog.name, Dog.tableName, Dog.databaseName, Dog.primaryKey, Dog.attributes.map(({ name }: any) => name),
     databases.data.Dog === Dog, databases.data === tables,
   ],
+  arrayIds: async () => {
+    const { Loose } = tables;
+    await Loose.put(["a", 1], { n: 1 });
+    await Loose.put({ id: ["a", 2], n: 2 });
+    await Loose.patch(["a", 1], { n: 3 });
+    const found = await Loose.get(["a", 1]);
+    const deleted = await Loose.delete(["a", 2]);
+    return [found, deleted, await Loose.get(["a", 2]) ?? null, (await Loose.get({ id: ["a", 1] })).n];
+  },
+  bigIds: async () => {
+    const { Loose } = tables;
+    await Loose.put(2n ** 60n, { n: 1 });
+    return [(await Loose.get(2n ** 60n)).n, (await Loose.get(2n ** 60n + 1n)) ?? null];
+  },
+  contexts: async function () {
+    const txn = (this.getContext() as any).transaction;
+    await Dog.put({ id: "c1", name: "C" }, { transaction: txn } as any);
+    await Dog.put("c2", { name: "C" }, txn);
+    await Dog.delete("c2", this);
+    return [(await Dog.get("c1", { transaction: txn } as any)).name, await Dog.get("c2") ?? null];
+  },
+  longId: async () => (await failing(() => Dog.put("x".repeat(2000), {})) as any)[0],
+  nullId: async () => [
+    (await failing(() => Dog.patch(null as any, { name: "x" })) as any)[0],
+    (await failing(() => Dog.update(undefined)) as any)[0],
+  ],
+  copyMove: async () => [
+    (await failing(() => (Dog as any).copy("a", "b")) as any), (await failing(() => (Dog as any).move("a", "b")) as any)[0],
+  ],
   invalid: () => failing(() => Dog.put({ id: "z", age: "old" })),
   noData: async () => (await failing(() => (Dog as any).put("lonely")) as any)[0],
   typed: async () => {

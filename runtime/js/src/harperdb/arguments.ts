@@ -11,43 +11,64 @@ export interface Arguments {
   context: Context | undefined;
 }
 
+/** What plain objects that stand for a context may say, and records rarely do. */
+const CONTEXT_OPTIONS = new Set([
+  "user", "transaction", "expiresAt", "lastModified", "source", "noCache", "noCacheStore",
+  "onlyIfCached", "staleIfError", "mustRevalidate", "replicateTo", "replicatedConfirmation",
+  "requestContext", "authorize", "session", "timestamp",
+]);
+
+/** Whether a plain object says nothing but what a context does. */
+function isContextOptions(argument: any): boolean {
+  if (argument === null || typeof argument !== "object" || Array.isArray(argument)) return false;
+  const names = Object.keys(argument);
+  return names.length > 0 && names.every((name) => CONTEXT_OPTIONS.has(name));
+}
+
 /** The context that an argument stands for: one itself, a resource instance, a transaction. */
 function contextOf(argument: any): Context | undefined {
   if (argument instanceof Context) return argument;
   if (argument === null || typeof argument !== "object") return undefined;
-  if (argument instanceof Transaction) {
-    const context = new Context();
-    context.transaction = argument;
-    return context;
-  }
+  if (argument instanceof Transaction) return Context.derived({ transaction: argument });
   if (typeof argument.getContext === "function") {
     const context = argument.getContext();
     return context instanceof Context ? context : undefined;
   }
   // A plain object with a transaction of ours, as code makes that passes contexts by hand.
-  if (argument.transaction instanceof Transaction) {
-    const context = new Context();
-    context.transaction = argument.transaction;
-    context.user = argument.user;
-    return context;
-  }
+  if (argument.transaction instanceof Transaction) return Context.derived(argument);
   return undefined;
+}
+
+/** A context in a place where nothing else may stand: any object will do. */
+function contextAt(argument: any): Context | undefined {
+  return contextOf(argument) ?? (isContextOptions(argument) ? Context.derived(argument) : undefined);
 }
 
 /** `(id|target|query)`, `(..., ctx)`, `(..., data, ctx)`. */
 export function bodilessArguments(args: any[]): Arguments {
-  const context = contextOf(args[1]) ?? contextOf(args[2]);
+  const context = args.length > 1 ? contextAt(args[1]) ?? contextAt(args[2]) : undefined;
   return { target: toTarget(args[0]), data: undefined, context };
 }
 
-/** `(id|target, data, ctx?)`, `(data, ctx?)`, `(data)`. */
+/** `(id|target|options)`, `(..., ctx)`, `(..., data, ctx?)` of `update`. */
+export function updateArguments(args: any[]): Arguments {
+  const context = contextAt(args[1]);
+  const data = context ? undefined : args[1];
+  return { target: toTarget(args[0]), data, context: context ?? contextAt(args[2]) };
+}
+
+/** `(id|target, data, ctx?)`, `(id|target, ctx)`, `(data, ctx?)`, `(data)`. */
 export function bodyArguments(args: any[], primaryKey: string | undefined): Arguments {
   const [first, second, third] = args;
-  const secondContext = args.length > 1 ? contextOf(second) : undefined;
+  const secondContext = args.length > 1
+    ? contextOf(second) ?? (isRecord(first) && isContextOptions(second) ? contextAt(second) : undefined)
+    : undefined;
   if (args.length > 1 && !secondContext && !(second === undefined && isRecord(first))) {
-    return { target: toTarget(first), data: second, context: contextOf(third) };
+    return { target: toTarget(first), data: second, context: contextAt(third) };
   }
-  if (first === null || typeof first !== "object") {
+  if (!isRecord(first)) {
+    // `(id, ctx)`: there is no data, which only some classes need.
+    if (secondContext) return { target: toTarget(first), data: undefined, context: secondContext };
     throw new ClientError(
       `Invalid argument for data, must be an object, but got ${String(first)}`,
     );
@@ -61,11 +82,6 @@ export function bodyArguments(args: any[], primaryKey: string | undefined): Argu
 
 function isRecord(value: any): boolean {
   return value !== null && typeof value === "object" && !(value instanceof URLSearchParams);
-}
-
-/** `(record, ctx?)`, `(idPrefix|id|target, record, ctx?)`. */
-export function createArguments(args: any[], primaryKey: string | undefined): Arguments {
-  return bodyArguments(args, primaryKey);
 }
 
 /** In which order an instance method takes its arguments. */

@@ -78,6 +78,11 @@ export class Client {
     // Begun before the class has its say: it may read messages before it returns its stream.
     void this.#readIncoming();
     const stream = await open();
+    if (!this.incoming && (stream === undefined || stream === null)) {
+      this.#accept(true);
+      this.end();
+      return;
+    }
     this.#accept();
     if (isStream(stream)) await this.#pump(stream);
     // Server-Sent Events of a single value: one frame, then the end.
@@ -110,10 +115,11 @@ export class Client {
     for (const action of actions) action();
   }
 
-  #accept(): void {
+  /** Has the transport begin to send; with `nothing`, answer that there is nothing to send. */
+  #accept(nothing = false): void {
     if (this.#accepted) return;
     this.#accepted = true;
-    op_kora_accept(this.#call);
+    op_kora_accept(this.#call, nothing);
   }
 
   /** The client has gone. A generator that waits for something else is told when it resumes. */
@@ -132,7 +138,11 @@ export class Client {
   }
 
   #send(message: unknown): Sent {
-    return this.#ended ? Sent.Closed : op_kora_send(this.#socket, message);
+    if (this.#ended) return Sent.Closed;
+    const sent = op_kora_send(this.#socket, message);
+    const acknowledge = (message as any)?.acknowledge;
+    if (sent !== Sent.Closed && typeof acknowledge === "function") acknowledge.call(message);
+    return sent;
   }
 
   /** For `outgoing.send`, which can't wait: past the socket's bound the class hears of a close. */

@@ -1,7 +1,8 @@
 // The context of a call: the request, the user, the response under way, the transaction
-// (harper-resources.md section 7). Ambient: whatever a handler awaits finds it again.
+// (harper-resources.md section 7). Ambient: whatever a handler awaits finds it again. What few
+// handlers look at is made when it is looked at.
 import { core } from "ext:core/mod.js";
-import { op_kora_request } from "ext:core/ops";
+import { op_kora_call_given_up, op_kora_request } from "ext:core/ops";
 import { authenticateUser, frozen, Session } from "ext:kora/harperdb/session.ts";
 import type { Transaction } from "ext:kora/harperdb/transaction.ts";
 
@@ -26,6 +27,36 @@ interface RequestView {
   httpVersion: string;
 }
 
+/** The headers of a request, with a plain object of them for who wants one. */
+export type RequestHeaders = Headers & { asObject: Record<string, string> };
+
+/** The headers of a response under way, with Harper's way of giving one a default. */
+export type ResponseHeaders = Headers & { setIfNone(name: string, value: string): void };
+
+function requestHeaders(pairs: [string, string][]): RequestHeaders {
+  return Object.defineProperty(new Headers(pairs), "asObject", {
+    get(this: Headers) {
+      return Object.fromEntries(this);
+    },
+  }) as RequestHeaders;
+}
+
+function responseHeaders(): ResponseHeaders {
+  return Object.defineProperty(new Headers(), "setIfNone", {
+    value(this: Headers, name: string, value: string) {
+      if (!this.has(name)) this.set(name, value);
+    },
+  }) as ResponseHeaders;
+}
+
+/** What an extension in the URL asks for (harper-rest.md section 1.1). */
+const EXTENSION_TYPES: Record<string, string> = {
+  json: "application/json",
+  cbor: "application/cbor",
+  msgpack: "application/x-msgpack",
+  csv: "text/csv",
+};
+
 export class Context {
   user: User | undefined;
   /** Whether permissions are still to be checked; the first wrapped method clears it. */
@@ -36,21 +67,40 @@ export class Context {
   /** The id of a record that the call created: 201 and Location. */
   newLocation: any;
   createdResource = false;
+  /** When the records that are written from here on end, in milliseconds since the epoch. */
   expiresAt: number | undefined;
   /** What to do when the client of a socket goes away. */
   onClose: (() => void)[] | undefined;
-  /** The parsed body. */
-  data: any;
   isWebSocket = false;
+  /** The path under which the resource was found. */
+  handlerPath: string | undefined;
+  declare lastRefreshed: number | undefined;
   #call: number;
+  #body: unknown;
+  #data: Promise<unknown> | undefined;
   #view: RequestView | null | undefined;
-  #headers: Headers | undefined;
-  #responseHeaders: Headers | undefined;
+  #headers: RequestHeaders | undefined;
+  #responseHeaders: ResponseHeaders | undefined;
   #session: Session | undefined;
   #response: { status: number | undefined; headers: Headers } | undefined;
+  #aborting: AbortController | undefined;
 
-  constructor(call = -1) {
+  constructor(call = -1, body?: unknown) {
     this.#call = call;
+    this.#body = body;
+  }
+
+  /**
+   * A context for a call inside of another one whose caller wants something otherwise: an expiry, a
+   * user, a transaction of its own.
+   */
+  static derived(options: any): Context {
+    const context = new Context();
+    const outer = ambientContext();
+    context.user = outer?.user;
+    context.transaction = outer?.transaction;
+    context.expiresAt = outer?.expiresAt;
+    return Object.assign(context, options);
   }
 
   get #request(): RequestView | null {
@@ -105,20 +155,40 @@ export class Context {
     return this.#request?.httpVersion;
   }
 
-  get headers(): Headers & { asObject: Record<string, string> } {
-    if (!this.#headers) {
-      this.#headers = new Headers(this.#request?.headers ?? []);
-      Object.defineProperty(this.#headers, "asObject", {
-        get(this: Headers) {
-          return Object.fromEntries(this);
-        },
-      });
-    }
-    return this.#headers as any;
+  /** The media type that an extension in the URL asks for. */
+  get requestedContentType(): string | undefined {
+    const extension = /\.(json|cbor|msgpack|csv)$/.exec(this.pathname ?? "");
+    return extension ? EXTENSION_TYPES[extension[1]] : undefined;
   }
 
-  get responseHeaders(): Headers {
-    return this.#responseHeaders ??= new Headers();
+  get headers(): RequestHeaders {
+    return this.#headers ??= requestHeaders(this.#request?.headers ?? []);
+  }
+
+  /** The decoded body, for verbs whose methods are not handed it too. */
+  get data(): Promise<unknown> {
+    return this.#data ??= Promise.resolve(this.#body);
+  }
+
+  set data(data: any) {
+    this.#data = Promise.resolve(data);
+  }
+
+  /** Aborted when the client goes away before it is answered. */
+  get signal(): AbortSignal {
+    if (!this.#aborting) {
+      const aborting = this.#aborting = new AbortController();
+      const abort = () => aborting.abort(new DOMException("The client has gone", "AbortError"));
+      if (this.onClose) this.onClose.push(abort);
+      else if (this.#call >= 0) {
+        op_kora_call_given_up(this.#call).then((gone: boolean) => gone && abort());
+      }
+    }
+    return this.#aborting.signal;
+  }
+
+  get responseHeaders(): ResponseHeaders {
+    return this.#responseHeaders ??= responseHeaders();
   }
 
   /** The headers that code has set for the response, if it has set any. */
@@ -134,6 +204,9 @@ export class Context {
   get setStatus(): number | undefined {
     return this.#response?.status;
   }
+
+  /** HTTP's early hints are not sent: clients do without them. */
+  sendEarlyHints(): void {}
 
   /** What belongs to the client's browser; empty, without an id, until it is updated. */
   get session(): Session {

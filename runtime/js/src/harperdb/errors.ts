@@ -68,6 +68,13 @@ function className(thrown: any): string {
   return thrown instanceof Error ? thrown.constructor.name : "Error";
 }
 
+/** Whether a thrown value is an answer: a `Response`, or an object that has the form of one. */
+export function isThrownResponse(thrown: any): boolean {
+  if (thrown === null || typeof thrown !== "object") return false;
+  if (thrown instanceof Response) return true;
+  return !(thrown instanceof Error) && Boolean(thrown.headers) && Number(thrown.status) > 0;
+}
+
 /** A stack without the host's frames: what is left is in the files of the component. */
 function ownFrames(stack: string): string {
   return stack.replace(/\n\s+at [^\n]*\bext:[^\n]*/g, "");

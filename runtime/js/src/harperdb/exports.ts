@@ -1,16 +1,33 @@
 // From a module's exports to paths (harper-resources.md section 2).
-import { op_kora_exports } from "ext:core/ops";
-import { overridesStatic, Resource } from "ext:kora/harperdb/resource.ts";
+import { op_kora_exports, op_kora_register } from "ext:core/ops";
+import { overridesStatic } from "ext:kora/harperdb/pipeline.ts";
+import { findMatch } from "ext:kora/harperdb/path_match.ts";
+import { Resource } from "ext:kora/harperdb/resource.ts";
 
 const VERBS = ["get", "put", "post", "delete"] as const;
-const METHODS = [...VERBS, "patch", "query", "search", "publish", "subscribe", "connect"] as const;
+const METHODS = [
+  ...VERBS, "patch", "query", "search", "publish", "subscribe", "connect", "copy", "move",
+] as const;
 
-interface Exported {
+/** Which protocols may see a resource: all but those that are exactly `false`. */
+type ExportTypes = Record<string, unknown>;
+
+export interface Exported {
   path: string;
-  resource: any;
+  Resource: any;
+  exportTypes: ExportTypes | undefined;
+  /** Whether it takes its path whoever has it. */
+  force: boolean;
+  /** Another resource that wants the same path; then the path is nobody's. */
+  conflict: string | undefined;
 }
 
-const exported: Exported[] = [];
+/** By path. */
+const registry = new Map<string, Exported>();
+/** By the number that Rust has given the path, which is the same in all workers. */
+const numbered: Exported[] = [];
+/** What is registered after this goes to the host one by one. */
+let finished = false;
 
 /** A class that extends `Resource`, or any value with one of the verbs as a function. */
 function isResource(value: any): boolean {
@@ -25,16 +42,54 @@ function isPlainObject(value: any): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Registers a resource at a path; the last one to take a path has it. */
-export function register(path: string, resource: any): void {
-  const known = exported.find((entry) => entry.path === path);
-  if (known) known.resource = resource;
-  else exported.push({ path, resource });
+function describe({ Resource: resource }: Exported): string {
+  const name = resource.name || "an object";
+  return resource.tableName ? `${name} (table ${resource.databaseName}.${resource.tableName})` : name;
 }
 
-export function registered(path: string): any {
-  return exported.find((entry) => entry.path === path)?.resource;
+/**
+ * Registers a resource at a path. The last one has it if it is of the same table, or if neither is of
+ * one; else, without `force`, the path answers that there is a conflict.
+ */
+export function register(
+  path: string,
+  resource: any,
+  exportTypes?: ExportTypes,
+  force = false,
+): void {
+  const known = registry.get(path);
+  const entry: Exported = { path, Resource: resource, exportTypes, force, conflict: undefined };
+  if (known && !force && known.Resource.tableNumber !== resource.tableNumber) {
+    entry.conflict = describe(known);
+  }
+  registry.set(path, entry);
+  if (finished) numbered[op_kora_register(shown(entry))] = entry;
 }
+
+/** `server.resources` and `resources` of the module: the paths of this component. */
+export const resources = {
+  set(path: string, resource: unknown, exportTypes?: ExportTypes, force?: boolean) {
+    if (!isResource(resource)) {
+      throw new TypeError(`What is registered at ${path} has none of the methods of a resource`);
+    }
+    register(path.replace(/^\//, ""), resource, exportTypes, force);
+    return resources;
+  },
+  get: (path: string) => registry.get(path.replace(/^\//, "")),
+  has: (path: string) => registry.has(path.replace(/^\//, "")),
+  /** The entry that answers for a URL, with what of the URL is left for it. */
+  getMatch(url: string, exportType?: string) {
+    const match = findMatch(registry, url.replace(/^\//, ""), exportType);
+    return match && { ...match.entry, relativeURL: match.relativeURL, params: match.params };
+  },
+  keys: () => registry.keys(),
+  values: () => registry.values(),
+  entries: () => registry.entries(),
+  [Symbol.iterator]: () => registry.entries(),
+  get size() {
+    return registry.size;
+  },
+};
 
 function join(directory: string, name: string): string {
   if (name.startsWith("/")) return name.slice(1);
@@ -44,13 +99,17 @@ function join(directory: string, name: string): string {
 
 /** Walks the exports of one module whose paths begin with `directory`. */
 export function walkExports(namespace: any, directory: string): void {
-  for (const [name, value] of Object.entries<any>(namespace)) {
+  walk(namespace, directory, new Set());
+}
+
+function walk(exports: any, directory: string, above: Set<object>): void {
+  for (const [name, value] of Object.entries<any>(exports)) {
     if (isResource(value)) {
-      if (name === "default") register(directory, value);
-      const path = typeof value.path === "string" && value.path !== "" ? value.path : name;
-      register(join(directory, path), value);
-    } else if (isPlainObject(value)) {
-      walkExports(value, join(directory, name));
+      const path = typeof value.path === "string" && value.path !== "" ? value.path : undefined;
+      if (name === "default" && path === undefined) register(directory, value);
+      register(join(directory, path ?? name), value);
+    } else if (isPlainObject(value) && !above.has(value)) {
+      walk(value, join(directory, name), new Set(above).add(value));
     }
   }
 }
@@ -59,9 +118,11 @@ function methodsOf(resource: any): string[] {
   return METHODS.filter((name) => {
     if (resource.prototype instanceof Resource) {
       // What lacks `get` answers that there is nothing, not that the method is wrong (section 3.3).
-      if (name === "get") return true;
-      return overridesStatic(resource, name) || typeof resource.prototype[name] === "function" ||
-        (name === "post" && typeof resource.prototype.create === "function");
+      if (name === "get" || overridesStatic(resource, name)) return true;
+      const method = resource.prototype[name];
+      return name === "post" && method === Resource.prototype.post
+        ? typeof resource.prototype.create === "function"
+        : typeof method === "function";
     }
     return typeof resource[name] === "function";
   });
@@ -82,18 +143,36 @@ function documentationOf(resource: any): string | null {
   }
 }
 
-/** Tells the host what was exported; from here on calls name exports by their number. */
-export function finishExports(): void {
-  op_kora_exports(exported.map(({ path, resource }) => ({
+/** What the host is told of an export. */
+function shown(entry: Exported): object {
+  const { path, Resource: resource, exportTypes, force, conflict } = entry;
+  const hidden = Object.entries(exportTypes ?? {}).filter(([, visible]) => visible === false);
+  return {
     path,
     name: resource.name || path,
     methods: methodsOf(resource),
     table: resource.tableNumber ?? null,
+    hidden: hidden.map(([protocol]) => protocol),
+    force,
     documentation: documentationOf(resource),
-  })));
+    conflict: conflict === undefined ? null : `${conflict} and ${describe(entry)}`,
+  };
+}
+
+/** Tells the host what was exported; from here on calls name exports by their number. */
+export function finishExports(): void {
+  finished = true;
+  const entries = [...registry.values()];
+  const numbers = op_kora_exports(entries.map(shown));
+  entries.forEach((entry, at) => numbered[numbers[at]] = entry);
 }
 
 /** The resource of export number `number`. */
 export function exportedResource(number: number): any {
-  return exported[number].resource;
+  return numbered[number].Resource;
+}
+
+/** The path of export number `number`, without a leading slash. */
+export function exportedPath(number: number): string {
+  return numbered[number].path;
 }

@@ -7,7 +7,7 @@ import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
-import { finishExports, register, registered, walkExports } from "ext:kora/harperdb/exports.ts";
+import { finishExports, resources, walkExports } from "ext:kora/harperdb/exports.ts";
 import { logger } from "ext:kora/harperdb/logger.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
@@ -28,13 +28,6 @@ function unavailable(name: string): (...args: unknown[]) => never {
 function ignored(name: string): (...args: unknown[]) => void {
   return () => logger.warn(`${name} is not available in this version of Kora and was ignored`);
 }
-
-/** Paths of this component, by which `server.resources` is a registry. */
-const resources = {
-  set: (path: string, resource: unknown) => register(path.replace(/^\//, ""), resource),
-  get: (path: string) => registered(path.replace(/^\//, "")),
-  has: (path: string) => registered(path.replace(/^\//, "")) !== undefined,
-};
 
 const EXPORTS = [
   "Resource", "tables", "databases", "server", "logger", "contentTypes", "transaction",

@@ -7,11 +7,12 @@ import {
   op_kora_reply,
   op_kora_reply_items,
   op_kora_reply_search,
+  op_kora_reply_stream,
 } from "ext:core/ops";
 import type { Context } from "ext:kora/harperdb/context.ts";
 import { failure } from "ext:kora/harperdb/errors.ts";
+import { TableRecord } from "ext:kora/harperdb/record.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
-import { TableRecord } from "ext:kora/harperdb/table.ts";
 
 /** The kinds of body of `op_kora_reply`. */
 enum Body {
@@ -39,38 +40,58 @@ export function reply(call: number, exported: number, result: any, context: Cont
   }
 }
 
-function answer(call: number, result: any, context: Context): Promise<void> | undefined {
+/** What an answer has besides its body. */
+interface Head {
+  /** 0 leaves it to the host. */
+  status: number;
+  /** Names and values in turn. */
+  headers: string[] | null;
+}
+
+/** What code has set on the context for its answer. */
+function headOf(context: Context): Head {
   const status = context.setStatus ?? 0;
   const headers = flatHeaders(context.setHeaders);
+  if (!context.createdResource && context.newLocation === undefined) return { status, headers };
+  const location = context.newLocation ?? undefined;
+  return {
+    status: status || (context.createdResource ? 201 : 0),
+    headers: location === undefined
+      ? headers
+      : [...headers ?? [], "location", encodeURI(locationText(location))],
+  };
+}
+
+/** An id of parts is a path. */
+function locationText(location: unknown): string {
+  return Array.isArray(location) ? location.join("/") : String(location);
+}
+
+function answer(call: number, result: any, context: Context): Promise<void> | undefined {
   if (result === undefined || result === null) {
-    send(call, context, status, headers, Body.Absent, undefined);
+    // A null is an answer of its own: its text is the body, even where the status says "not found".
+    const kind = result === null ? Body.Value : Body.Absent;
+    send(call, context, headOf(context), kind, result);
     return undefined;
   }
   if (typeof result !== "object") {
-    send(call, context, status, headers, Body.Value, result);
-    return undefined;
-  }
-  const version = TableRecord.versionOf(result);
-  if (!Number.isNaN(version)) {
-    send(call, context, status, headers, Body.Value, result, version);
+    send(call, context, headOf(context), Body.Value, result);
     return undefined;
   }
   if (result.headers) return responseLike(call, result, context);
-  return body(call, context, status, headers, result);
+  return body(call, context, headOf(context), result);
 }
 
 function send(
   call: number,
   context: Context,
-  status: number,
-  headers: string[] | null,
+  { status, headers }: Head,
   kind: Body,
   value: unknown,
   version = NaN,
   contentType = "",
 ): void {
-  const created = context.createdResource ? context.newLocation ?? null : null;
-  op_kora_reply(call, status, headers, created, version, kind, value, contentType);
+  op_kora_reply(call, status, headers, version, kind, value, contentType);
   context.answered();
 }
 
@@ -78,37 +99,32 @@ function send(
 function body(
   call: number,
   context: Context,
-  status: number,
-  headers: string[] | null,
+  head: Head,
   value: any,
 ): Promise<void> | undefined {
   if (value instanceof SearchResult) {
     const search = value.takeSearch();
     if (search !== undefined) {
-      op_kora_reply_search(call, status, headers, search);
+      op_kora_reply_search(call, head.status, head.headers, search);
       context.answered();
       return undefined;
     }
   }
-  if (value instanceof Uint8Array || value instanceof ArrayBuffer) {
-    send(call, context, status, headers, Body.Raw, value, NaN, BINARY);
-    return undefined;
-  }
-  if (value instanceof Blob) {
-    return value.arrayBuffer().then((bytes) =>
-      send(call, context, status, headers, Body.Raw, bytes, NaN, value.type || BINARY)
-    );
+  if (value instanceof Uint8Array || value instanceof ArrayBuffer || value instanceof Blob) {
+    return raw(call, context, head, value, BINARY);
   }
   if (value.contentType != null && value.data != null) {
-    send(call, context, status, headers, Body.Raw, value.data, NaN, String(value.contentType));
-    return undefined;
+    return raw(call, context, head, value.data, String(value.contentType));
   }
   if (!Array.isArray(value) && isSequence(value)) {
-    const number = op_kora_reply_items(call, status, headers);
+    const number = op_kora_reply_items(call, head.status, head.headers);
     context.answered();
-    return items(number, value);
+    return feed(number, value);
   }
-  send(call, context, status, headers, Body.Value, value);
+  const version = TableRecord.versionOf(value);
+  // What a class makes of a record changes when the record does.
+  const made = Array.isArray(value) ? NaN : context.lastModified ?? NaN;
+  send(call, context, head, Body.Value, value, Number.isNaN(version) ? made : version);
   return undefined;
 }
 
@@ -117,8 +133,32 @@ function isSequence(value: any): boolean {
     typeof value[Symbol.iterator] === "function";
 }
 
+/** Bytes as they are: at once, or streamed from whatever gives them piece by piece. */
+function raw(
+  call: number,
+  context: Context,
+  head: Head,
+  value: any,
+  type: string,
+): Promise<void> | undefined {
+  if (value instanceof Blob) {
+    return value.arrayBuffer().then((bytes) =>
+      send(call, context, head, Body.Raw, bytes, NaN, value.type || type)
+    );
+  }
+  const pieces = value !== null && typeof value === "object" && !ArrayBuffer.isView(value) &&
+    !Array.isArray(value) && isSequence(value);
+  if (!pieces) {
+    send(call, context, head, Body.Raw, value, NaN, type);
+    return undefined;
+  }
+  const number = op_kora_reply_stream(call, head.status, head.headers, type);
+  context.answered();
+  return feed(number, value);
+}
+
 /** A `Response`, or an object with `headers`: its status and headers, `data` encoded, `body` as is. */
-async function responseLike(call: number, response: any, context: Context): Promise<void> {
+function responseLike(call: number, response: any, context: Context): Promise<void> | undefined {
   const status = Number(response.status) || context.setStatus || 0;
   if (status !== 0 && !(status >= 100 && status < 1000)) {
     throw new RangeError(`A response can't have the status ${status}`);
@@ -132,33 +172,29 @@ async function responseLike(call: number, response: any, context: Context): Prom
   if (response instanceof Response || response.body !== undefined) {
     const type = headers.get("content-type") ?? "";
     headers.delete("content-type");
-    const flat = flatHeaders(headers);
-    const bytes = await rawBody(response);
-    if (bytes === undefined) send(call, context, status, flat, Body.Absent, undefined);
-    else send(call, context, status, flat, Body.Raw, bytes, NaN, type);
-    return;
+    const head = { status, headers: flatHeaders(headers) };
+    if (response.body === null) {
+      send(call, context, { ...head, status: status || 200 }, Body.Absent, undefined);
+      return undefined;
+    }
+    return raw(call, context, head, response.body, type);
   }
-  const flat = flatHeaders(headers);
-  const data = response.data;
+  const head = { status, headers: flatHeaders(headers) };
+  const data = "data" in response || isHead(response) ? response.data : response;
   if (data === undefined || data === null) {
     // An answer of its own, empty as it is: 200 unless it says otherwise.
-    send(call, context, status || 200, flat, Body.Absent, undefined);
+    send(call, context, { ...head, status: status || 200 }, Body.Absent, undefined);
   } else if (typeof data !== "object") {
-    send(call, context, status, flat, Body.Value, data);
+    send(call, context, head, Body.Value, data);
   } else {
-    await body(call, context, status, flat, data);
+    return body(call, context, head, data);
   }
+  return undefined;
 }
 
-async function rawBody(response: any): Promise<unknown> {
-  if (response instanceof Response) {
-    return response.body === null ? undefined : new Uint8Array(await response.arrayBuffer());
-  }
-  const value = response.body;
-  if (value === null || typeof value === "string" || value instanceof Uint8Array) {
-    return value ?? undefined;
-  }
-  return new Uint8Array(await new Response(value).arrayBuffer());
+/** Whether an object says nothing but how to answer. */
+function isHead(response: any): boolean {
+  return Object.keys(response).every((name) => ["status", "statusText", "headers"].includes(name));
 }
 
 function headerEntries(headers: any): [string, string][] {
@@ -178,7 +214,7 @@ function flatHeaders(headers: Headers | undefined): string[] | null {
 }
 
 /** Feeds a sequence to the client as fast as it reads. */
-async function items(number: number, sequence: any): Promise<void> {
+async function feed(number: number, sequence: any): Promise<void> {
   let code = "";
   let message = "";
   try {

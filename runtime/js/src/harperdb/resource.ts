@@ -1,140 +1,32 @@
-// `Resource`: the base class, and the pipeline behind its static methods (harper-resources.md
-// section 3): normalise arguments, find the context, join or open a transaction, make the instance,
-// check permissions, call the instance's method in the order that it expects.
+// `Resource`: the base class of everything with a path (harper-resources.md section 3). Its statics
+// are the entry points; its instances have the hooks that components override.
 import {
-  type Arguments,
   bodilessArguments,
   bodyArguments,
-  createArguments,
-  Order,
-  orderOf,
+  type Arguments,
+  updateArguments,
 } from "ext:kora/harperdb/arguments.ts";
-import { ambientContext, Context, runWith, type User } from "ext:kora/harperdb/context.ts";
-import { AccessViolation, missingMethod } from "ext:kora/harperdb/errors.ts";
+import { Context, type User } from "ext:kora/harperdb/context.ts";
+import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
+import { EXISTS, invoke, markHostStatics, METHODS } from "ext:kora/harperdb/pipeline.ts";
 import { type Id, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
-import { isThenable, transactional } from "ext:kora/harperdb/transaction.ts";
-
-/** Which right a method needs. */
-type Access = "read" | "update" | "create" | "delete";
-
-/** What the pipeline knows of a method. */
-interface Method {
-  name: string;
-  access: Access;
-  /** Whether the instance's method takes data besides the target. */
-  takesData: boolean;
-}
-
-const METHODS = {
-  get: { name: "get", access: "read", takesData: false },
-  put: { name: "put", access: "update", takesData: true },
-  patch: { name: "patch", access: "update", takesData: true },
-  post: { name: "post", access: "create", takesData: true },
-  delete: { name: "delete", access: "delete", takesData: false },
-  create: { name: "create", access: "create", takesData: true },
-  search: { name: "search", access: "read", takesData: false },
-  query: { name: "search", access: "read", takesData: true },
-  publish: { name: "publish", access: "create", takesData: true },
-  subscribe: { name: "subscribe", access: "read", takesData: false },
-  connect: { name: "connect", access: "read", takesData: true },
-  invalidate: { name: "invalidate", access: "update", takesData: false },
-} satisfies Record<string, Method>;
-
-/** The static methods that are the host's own, to tell them from a component's overrides. */
-const hostStatics = new WeakSet<Function>();
-
-/** Whether a component has overridden the static method `name` of `Class`. */
-export function overridesStatic(Class: any, name: string): boolean {
-  return typeof Class[name] === "function" && !hostStatics.has(Class[name]);
-}
-
-/** Marks the static methods of a host class as the host's own. */
-export function markHostStatics(Class: any): void {
-  for (const name of Object.getOwnPropertyNames(Class)) {
-    const value = Object.getOwnPropertyDescriptor(Class, name)?.value;
-    if (typeof value === "function") hostStatics.add(value);
-  }
-}
-
-/** Runs the pipeline for one call. Synchronous where nothing in it waits. */
-function invoke(Class: any, method: Method, { target, data, context }: Arguments): any {
-  const outer = ambientContext();
-  const cx = context ?? outer ?? new Context();
-  const run = () =>
-    transactional<any>(
-      cx,
-      () =>
-        isThenable(data)
-          ? Promise.resolve(data).then((resolved) => enter(Class, method, target, resolved, cx))
-          : enter(Class, method, target, data, cx),
-    );
-  return cx === outer ? run() : runWith(cx, run);
-}
+import { isThenable } from "ext:kora/harperdb/transaction.ts";
 
 function promised(result: any): Promise<any> {
   return result instanceof Promise ? result : Promise.resolve(result);
 }
 
-function enter(Class: any, method: Method, target: RequestTarget, data: any, cx: Context): any {
-  const resource = Class.getResource(target, cx);
-  if (!cx.authorize) return act(Class, resource, method, target, data);
-  // The first wrapped method of a request decides; what it calls is not asked again.
-  cx.authorize = false;
-  // In target mode the methods of tables look at `target.checkPermission` themselves.
-  if (Class.loadAsInstance === false) return act(Class, resource, method, target, data);
-  const allowed = allows(resource, method.access, cx, target, data);
-  const proceed = (permitted: unknown) => {
-    if (!permitted) throw new AccessViolation(cx.user);
-    return act(Class, resource, method, target, data);
-  };
-  return isThenable(allowed) ? Promise.resolve(allowed).then(proceed) : proceed(allowed);
-}
-
-function allows(
-  resource: any,
-  access: Access,
-  cx: Context,
-  target: RequestTarget,
-  data: any,
-): unknown {
-  switch (access) {
-    case "read":
-      return resource.allowRead(cx.user, target, cx);
-    case "delete":
-      return resource.allowDelete(cx.user, target, cx);
-    case "create":
-      return resource.allowCreate(cx.user, data, cx);
-    case "update":
-      return resource.doesExist() === false
-        ? resource.allowCreate(cx.user, data, cx)
-        : resource.allowUpdate(cx.user, data, cx);
-  }
-}
-
-function act(
-  Class: any,
-  resource: any,
-  method: Method,
-  target: RequestTarget,
-  data: any,
-): any {
-  const action = resource[method.name];
-  if (typeof action !== "function") {
-    if (method.name === "get") return undefined;
-    if (method.name === "post" && target.isCollection && typeof resource.create === "function") {
-      return act(Class, resource, METHODS.create, target, data);
-    }
-    throw missingMethod(Class.name, method.name);
-  }
-  if (!method.takesData) return action.call(resource, target);
-  return orderOf(Class, method.name) === Order.TargetFirst
-    ? action.call(resource, target, data)
-    : action.call(resource, data, target);
+/** A search is about a collection, whatever the target says. */
+function collection(args: Arguments): Arguments {
+  args.target.isCollection = true;
+  return args;
 }
 
 export class Resource {
   static loadAsInstance?: boolean;
+  /** Whether the id is the whole of the URL below the path, its query included. */
+  static directURLMapping?: boolean;
   static primaryKey?: string;
   static path?: string;
 
@@ -147,7 +39,7 @@ export class Resource {
     this.#context = source instanceof Context ? source : source?.getContext?.();
   }
 
-  /** The instance for a target; tables load the record here. */
+  /** The instance for a target. */
   static getResource(target: RequestTarget, context: Context): any {
     const resource = new this(target.id ?? null, context);
     Resource.aim(resource, target, context);
@@ -183,7 +75,11 @@ export class Resource {
   }
 
   static create(...args: any[]): any {
-    return promised(invoke(this, METHODS.create, createArguments(args, this.primaryKey)));
+    return promised(invoke(this, METHODS.create, bodyArguments(args, this.primaryKey)));
+  }
+
+  static update(...args: any[]): any {
+    return promised(invoke(this, METHODS.update, updateArguments(args)));
   }
 
   static search(...args: any[]): any {
@@ -215,8 +111,36 @@ export class Resource {
     return promised(invoke(this, METHODS.invalidate, bodilessArguments(args)));
   }
 
-  static getNewId(): string {
+  static copy(...args: any[]): any {
+    return promised(invoke(this, METHODS.copy, bodyArguments(args, this.primaryKey)));
+  }
+
+  static move(...args: any[]): any {
+    return promised(invoke(this, METHODS.move, bodyArguments(args, this.primaryKey)));
+  }
+
+  static getNewId(): Id {
     return crypto.randomUUID();
+  }
+
+  /** The id that a text of a URL stands for. */
+  static coerceId(text: string): Id {
+    return text;
+  }
+
+  /** What the path below the resource's names: its id, and whether that is a collection's. */
+  static parsePath(path: string, _context?: unknown, _query?: unknown): any {
+    const target = new RequestTarget(`/${path}`);
+    return { id: target.id ?? null, isCollection: Boolean(target.isCollection), query: target };
+  }
+
+  /** A query's text as a target with its conditions. */
+  static parseQuery(search: string, target?: RequestTarget): RequestTarget {
+    const parsed = new RequestTarget(`?${search.replace(/^\?/, "")}`);
+    if (parsed.parseError) throw parsed.parseError;
+    if (!target) return parsed;
+    for (const [name, value] of parsed) target.append(name, value);
+    return target;
   }
 
   static isCollection(resource: any): boolean {
@@ -248,6 +172,22 @@ export class Resource {
     return true;
   }
 
+  [EXISTS](): boolean {
+    return this.doesExist();
+  }
+
+  wasLoadedFromSource(): boolean | undefined {
+    return undefined;
+  }
+
+  addTo(_name: string, _by: number): void {
+    throw new ClientError("addTo is only available on the records of tables", 501);
+  }
+
+  subtractFrom(_name: string, _by: number): void {
+    throw new ClientError("subtractFrom is only available on the records of tables", 501);
+  }
+
   allowRead(user: any, _target?: unknown, _context?: unknown): any {
     return user?.role?.permission?.super_user;
   }
@@ -264,6 +204,19 @@ export class Resource {
     return user?.role?.permission?.super_user;
   }
 
+  /** On a collection, what `create` makes of the data; its answer is the key that it gave. */
+  post(first?: any, second?: any): any {
+    const Class = this.constructor as any;
+    const own: any = this;
+    const targetFirst = Class.loadAsInstance === false || first instanceof RequestTarget;
+    const [target, data] = targetFirst ? [first, second] : [second ?? this.ownTarget, first];
+    const makes = target?.isCollection && typeof own.create === "function";
+    if (!makes) throw missingMethod(Class.name, "post");
+    const key = (created: any) => created?.[Class.primaryKey ?? "id"] ?? created;
+    const created = targetFirst ? own.create(target, data) : own.create(data, target);
+    return isThenable(created) ? created.then(key) : key(created);
+  }
+
   subscribe(_target?: unknown): any {
     return new IterableEventQueue();
   }
@@ -276,9 +229,3 @@ export class Resource {
   }
 }
 markHostStatics(Resource);
-
-/** A search is about a collection, whatever the target says. */
-function collection(args: Arguments): Arguments {
-  args.target.isCollection = true;
-  return args;
-}

@@ -1,118 +1,103 @@
-// Results of queries: lazy, iterable both ways (harper-resources.md section 4, ExtendedIterable).
-import { op_kora_rows, op_kora_search_close } from "ext:core/ops";
+// The rows of one search in Rust (harper-resources.md section 4). Until it is iterated, it can be
+// answered without entering JavaScript.
+import { op_kora_rows, op_kora_search_close, op_kora_turn } from "ext:core/ops";
+import { ExtendedIterable } from "ext:kora/harperdb/iterable.ts";
+import { blankRecord, TableRecord } from "ext:kora/harperdb/record.ts";
 
 /** Rows that one crossing brings. */
 const BATCH = 100;
 
-export class ExtendedIterable<T> implements AsyncIterable<T>, Iterable<T> {
-  #source: () => Iterator<T>;
-
-  constructor(source: () => Iterator<T>) {
-    this.#source = source;
-  }
-
-  [Symbol.iterator](): Iterator<T> {
-    return this.#source();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterator<T> {
-    for (const item of { [Symbol.iterator]: () => this[Symbol.iterator]() }) yield item;
-  }
-
-  #derive<U>(generate: (items: Iterable<T>) => Iterable<U>): ExtendedIterable<U> {
-    return new ExtendedIterable(() => generate(this)[Symbol.iterator]());
-  }
-
-  map<U>(transform: (item: T, index: number) => U): ExtendedIterable<U> {
-    return this.#derive(function* (items) {
-      let index = 0;
-      for (const item of items) yield transform(item, index++);
-    });
-  }
-
-  filter(wanted: (item: T) => unknown): ExtendedIterable<T> {
-    return this.#derive(function* (items) {
-      for (const item of items) if (wanted(item)) yield item;
-    });
-  }
-
-  flatMap<U>(transform: (item: T) => Iterable<U> | U): ExtendedIterable<U> {
-    return this.#derive(function* (items) {
-      for (const item of items) {
-        const made: any = transform(item);
-        if (made !== null && typeof made === "object" && made[Symbol.iterator]) yield* made;
-        else yield made;
-      }
-    });
-  }
-
-  concat<U>(other: Iterable<U>): ExtendedIterable<T | U> {
-    return this.#derive<T | U>(function* (items) {
-      yield* items;
-      yield* other;
-    });
-  }
-
-  slice(start: number, end = Infinity): ExtendedIterable<T> {
-    return this.#derive(function* (items) {
-      let index = 0;
-      for (const item of items) {
-        if (index >= end) return;
-        if (index++ >= start) yield item;
-      }
-    });
-  }
-
-  forEach(action: (item: T) => void): void {
-    for (const item of this) action(item);
-  }
-
-  get asArray(): T[] {
-    return [...this];
-  }
-
-  toJSON(): T[] {
-    return this.asArray;
-  }
-}
+/** Where `op_kora_rows` leaves the versions and expiries of its rows. */
+const stamps = new Float64Array(2 * BATCH);
 
 /** Ends searches that nobody iterates to their end: each keeps its place and what it has read ahead. */
 const abandoned = new FinalizationRegistry((search: number) => op_kora_search_close(search));
 
-/** The rows of one search in Rust. Until it is iterated, it can be answered without entering here. */
 export class SearchResult extends ExtendedIterable<any> {
+  /** Called when the last row was read, or when whoever reads stops. */
+  onDone: (() => void) | undefined;
   #search: number;
+  #columns: () => string[];
   #started = false;
 
-  constructor(search: number) {
-    super(() => this.#rows());
+  constructor(search: number, columns: () => string[] = () => []) {
+    super(() => this.#rows(), () => this.#awaitedRows());
     this.#search = search;
+    this.#columns = columns;
     abandoned.register(this, search, this);
   }
 
+  /** The rows are what `select` asked for already. */
+  get selectApplied(): boolean {
+    return true;
+  }
+
+  /** The names of the rows' properties. */
+  getColumns(): string[] {
+    return this.#columns();
+  }
+
+  /** The next rows; an empty array at the end, which frees the search in Rust. */
+  #next(): any[] {
+    const rows = op_kora_rows(this.#search, BATCH, stamps, blankRecord);
+    for (let at = 0; at < rows.length; at++) {
+      const version = stamps[2 * at];
+      if (!Number.isNaN(version)) TableRecord.stamp(rows[at], version, stamps[2 * at + 1]);
+    }
+    return rows;
+  }
+
+  #begin(): boolean {
+    if (this.#started) return false;
+    return this.#started = true;
+  }
+
+  #end(open: boolean): void {
+    abandoned.unregister(this);
+    // The number of a search that has come to its end may belong to another one.
+    if (open) op_kora_search_close(this.#search);
+    this.onDone?.();
+  }
+
   *#rows(): Iterator<any> {
-    if (this.#started) return;
-    this.#started = true;
+    if (!this.#begin()) return;
     let open = true;
     try {
       for (;;) {
-        const rows = op_kora_rows(this.#search, BATCH);
+        const rows = this.#next();
         if (rows.length === 0) {
-          // Its number may belong to another search from here on.
           open = false;
           return;
         }
         yield* rows;
       }
     } finally {
-      abandoned.unregister(this);
-      if (open) op_kora_search_close(this.#search);
+      this.#end(open);
+    }
+  }
+
+  /** As `#rows`, letting other requests have their turn between batches. */
+  async *#awaitedRows(): AsyncIterator<any> {
+    if (!this.#begin()) return;
+    let open = true;
+    try {
+      for (;;) {
+        const rows = this.#next();
+        if (rows.length === 0) {
+          open = false;
+          return;
+        }
+        for (const row of rows) yield row;
+        if (rows.length === BATCH) await op_kora_turn();
+      }
+    } finally {
+      this.#end(open);
     }
   }
 
   /** The search's number, given away: its rows go to the client from Rust. */
   takeSearch(): number | undefined {
-    if (this.#started) return undefined;
+    if (this.#started || this.onDone) return undefined;
     this.#started = true;
     abandoned.unregister(this);
     return this.#search;

@@ -1,19 +1,37 @@
 // Subscriptions to tables (harper-realtime.md sections 2 and 3). A subscription that a class returns
 // untouched from `connect` goes to the client from Rust; one that code reads is pumped in here.
 import { op_kora_events, op_kora_forward, op_kora_unsubscribe } from "ext:core/ops";
+import type { Context } from "ext:kora/harperdb/context.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
 
-/** Events that may wait for the code that reads them; the rest waits, bounded, in Rust. */
-const AHEAD = 100;
+/** Milliseconds after which no more events of a transaction are expected. */
+const TRANSACTION_GAP = 20;
+
+/** What code may ask of a subscription besides what Rust does. */
+export interface SubscriptionOptions {
+  id?: unknown;
+  /** Tell where transactions begin and end. */
+  supportsTransactions?: boolean;
+  /** Only what is one level below the collection. */
+  onlyChildren?: boolean;
+  rowFilter?: (record: any, context: Context | undefined) => unknown;
+  eventFilter?: (event: any, context: Context | undefined) => unknown;
+}
 
 export class Subscription extends IterableEventQueue {
   /** -1 once Rust has it no more: the number may name another subscription then. */
   #number: number;
   #started = false;
+  #options: SubscriptionOptions;
+  #context: Context | undefined;
+  /** The version of the transaction whose events are being told; 0 between transactions. */
+  #transaction = 0;
 
-  constructor(number: number) {
+  constructor(number: number, options: SubscriptionOptions = {}, context?: Context) {
     super();
     this.#number = number;
+    this.#options = options;
+    this.#context = context;
     this.on("close", () => {
       if (this.#number >= 0) op_kora_unsubscribe(this.#number);
       this.#number = -1;
@@ -42,6 +60,8 @@ export class Subscription extends IterableEventQueue {
 
   /** Gives a subscription that nobody has begun to read to the client of `socket`; else false. */
   forward(socket: number): boolean {
+    const { supportsTransactions, onlyChildren, rowFilter, eventFilter } = this.#options;
+    if (supportsTransactions || onlyChildren || rowFilter || eventFilter) return false;
     if (this.#started || this.#number < 0) return false;
     this.#started = true;
     op_kora_forward(socket, this.#number);
@@ -57,13 +77,55 @@ export class Subscription extends IterableEventQueue {
 
   async #pump(): Promise<void> {
     while (!this.closed) {
-      const events = await op_kora_events(this.#number);
+      const [events, more] = await op_kora_events(this.#number);
       if (events.length === 0) break;
-      for (const event of events) this.send(event);
-      if (this.queue.length > AHEAD) await this.waitForDrain();
+      for (const event of events) this.#tell(event);
+      if (!more) this.#expectEnd();
+      // One batch, bounded in bytes, may wait for the code that reads; the rest waits in Rust.
+      if (this.queue.length > 0) await this.waitForDrain();
     }
     this.close();
   }
+
+  #tell(event: any): void {
+    if (!this.#admits(event)) return;
+    if (this.#options.supportsTransactions && event.version !== this.#transaction) {
+      this.#endTransaction();
+      event.beginTxn = true;
+      this.#transaction = event.version;
+    }
+    this.send(event);
+  }
+
+  /** A transaction's events come one right after the other: where none follows, it has ended. */
+  #expectEnd(): void {
+    const version = this.#transaction;
+    if (version === 0) return;
+    setTimeout(() => {
+      if (this.#transaction === version) this.#endTransaction();
+    }, TRANSACTION_GAP);
+  }
+
+  #endTransaction(): void {
+    if (this.#transaction === 0) return;
+    this.#transaction = 0;
+    this.send({ id: null, type: "end_txn", beginTxn: true });
+  }
+
+  #admits(event: any): boolean {
+    const { id, onlyChildren, rowFilter, eventFilter } = this.#options;
+    if (onlyChildren && !isChild(event.id, id)) return false;
+    if (rowFilter && event.type === "put" && !rowFilter(event.value, this.#context)) return false;
+    return !eventFilter || Boolean(eventFilter(event, this.#context));
+  }
+}
+
+/** Whether a key is one level below a collection's. */
+function isChild(key: any, collection: any): boolean {
+  if (typeof key !== "string") return collection === undefined || collection === null;
+  const above = collection === undefined || collection === null ? "" : String(collection);
+  const prefix = above === "" || above.endsWith("/") ? above : `${above}/`;
+  return key.startsWith(prefix) && key.length > prefix.length && !key.slice(prefix.length).includes("/");
 }
 
 /**

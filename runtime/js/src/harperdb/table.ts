@@ -1,13 +1,15 @@
 // `tables.X`: a class for each table, whose instances are records and whose static methods are its API
-// (harper-resources.md sections 3 to 5).
+// (harper-resources.md sections 3 to 5 and 9).
 import {
   op_kora_delete,
-  op_kora_get,
+  op_kora_exists,
   op_kora_parse_target,
   op_kora_search,
   op_kora_subscribe,
+  op_kora_validate,
   op_kora_write,
 } from "ext:core/ops";
+import type { TableInfo } from "ext:kora/harperdb/attributes.ts";
 import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
 import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import {
@@ -22,32 +24,35 @@ import {
   unrestrict,
   type WriteVerb,
 } from "ext:kora/harperdb/permission.ts";
-import { markHostStatics, Resource } from "ext:kora/harperdb/resource.ts";
+import { BEGIN_UPDATE, EXISTS, markHostStatics } from "ext:kora/harperdb/pipeline.ts";
+import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
+import { Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
 import {
-  type Id,
-  isQuery,
-  queryOptions,
-  RequestTarget,
-} from "ext:kora/harperdb/target.ts";
-import { openTransaction, Transaction, transactional } from "ext:kora/harperdb/transaction.ts";
+  columns,
+  idOf,
+  increment,
+  inRecord,
+  invalidData,
+  isKey,
+  queryOf,
+  required,
+} from "ext:kora/harperdb/table_arguments.ts";
+import { addStatics, describe } from "ext:kora/harperdb/table_statics.ts";
+import { type Id, queryOptions, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
+import { TrackedRecord } from "ext:kora/harperdb/tracked.ts";
+import {
+  openTransaction,
+  type Pending,
+  readNumber,
+  settle,
+  type Transaction,
+  transactional,
+} from "ext:kora/harperdb/transaction.ts";
+import { addUndeclared } from "ext:kora/harperdb/undeclared.ts";
 
-interface AttributeInfo {
-  name: string;
-  type: string;
-  isPrimaryKey: boolean;
-  indexed: boolean;
-  nullable: boolean;
-}
-
-export interface TableInfo {
-  database: string;
-  table: string;
-  primaryKey: string;
-  attributes: AttributeInfo[];
-  sealed: boolean;
-}
+export type { TableInfo } from "ext:kora/harperdb/attributes.ts";
 
 /** The kinds of `op_kora_write`. */
 enum Write {
@@ -57,74 +62,41 @@ enum Write {
   Publish = 3,
 }
 
-/** Where `op_kora_get` leaves a record's version and expiry. */
-const stamps = new Float64Array(2);
-
-/** A record: a plain copy that belongs to who read it, with its times out of the way of JSON. */
-export class TableRecord {
-  #version = NaN;
-  #expires = NaN;
-
-  getUpdatedTime(): number {
-    return this.#version;
-  }
-
-  getExpiresAt(): number | undefined {
-    return Number.isNaN(this.#expires) ? undefined : this.#expires;
-  }
-
-  static stamp(record: TableRecord, version: number, expires: number): void {
-    record.#version = version;
-    record.#expires = expires;
-  }
-
-  /** The version of a record that was read from a table; NaN for anything else. */
-  static versionOf(value: any): number {
-    return value !== null && typeof value === "object" && #version in value ? value.#version : NaN;
-  }
-}
-Object.defineProperty(TableRecord.prototype, "constructor", { value: Object, enumerable: false });
-
-/** Reads one record inside the open transaction, if there is one. */
-function read(table: number, id: Id, context: Context | undefined): TableRecord | undefined {
-  const record = new TableRecord();
-  const transaction = openTransaction(context)?.number ?? -1;
-  if (!op_kora_get(transaction, table, id, record, stamps)) return undefined;
-  TableRecord.stamp(record, stamps[0], stamps[1]);
-  return record;
-}
-
 /** The class of one table, the `number`th of the worker. */
 export function makeTable(number: number, info: TableInfo): any {
   const { primaryKey } = info;
   const keyType = info.attributes.find((attribute) => attribute.isPrimaryKey)?.type;
   const textKeys = keyType === "ID" || keyType === "String";
 
-  class Table extends Resource {
+  class Table extends Resource implements Pending {
     static override primaryKey = primaryKey;
-    static tableName = info.table;
-    static databaseName = info.database;
-    static attributes = info.attributes;
-    static sealed = info.sealed;
     static tableNumber = number;
+    /** Whether `get` of an instance answers the instance itself, as Harper's fourth version does. */
+    static getReturnMutable?: boolean;
 
-    #record: any;
-    #loaded = false;
+    #tracked: TrackedRecord | undefined;
+    /** Whether changes are stored: `update` was called. */
+    #isUpdated = false;
+    /** The transaction that saves this instance at its end. */
+    #updating: Transaction | undefined;
+    #saveScheduled = false;
 
     static override getResource(target: RequestTarget, context: Context): any {
       // A target that code made of a URL has the text of an id; only the table knows its type.
-      if (!textKeys && typeof target.id === "string" && target.url !== "") {
-        [target.id] = op_kora_parse_target(`/${encodeURIComponent(target.id)}`, number);
+      if (!textKeys && typeof target.id === "string" && target.pathname !== "") {
+        target.id = this.coerceId(target.id);
       }
       const resource = new this(target.id ?? null, context) as any;
       Resource.aim(resource, target, context);
-      const id = target.id;
-      const single = id !== null && id !== undefined && !target.isCollection;
-      // What is read counts in the check for conflicts, so the table's own class reads nothing that
-      // nobody looks at: concurrent `tables.X.put` of one record must not refuse each other.
-      const looksAtIt = (this as any) !== Table && this.loadAsInstance !== false;
-      if (looksAtIt && single && #record in resource) resource.#load(id);
       return resource;
+    }
+
+    static isInstance(value: any): boolean {
+      return #tracked in value;
+    }
+
+    static override coerceId(text: string): Id {
+      return textKeys ? text : op_kora_parse_target(`/${encodeURIComponent(text)}`, number)[0];
     }
 
     /** The fast way for code that reads `tables.X` itself: no instance, nobody to ask. */
@@ -134,7 +106,7 @@ export function makeTable(number: number, info: TableInfo): any {
         const context = ambientContext();
         if (!context?.authorize) {
           try {
-            return Promise.resolve(read(number, id, context));
+            return Promise.resolve(readRecord(number, id, readNumber(context)));
           } catch (error) {
             return Promise.reject(error);
           }
@@ -143,30 +115,19 @@ export function makeTable(number: number, info: TableInfo): any {
       return super.get(...args);
     }
 
-    static getRecordCount(): Promise<{ recordCount: number }> {
-      let recordCount = 0;
-      for (const _ of this.search({ select: [primaryKey] })) recordCount++;
-      return Promise.resolve({ recordCount });
+    get #record(): TrackedRecord {
+      return this.#tracked ??= new TrackedRecord(
+        number,
+        info,
+        required(this.getId()),
+        () => this.getContext() ?? ambientContext(),
+      );
     }
 
-    #load(id: Id): void {
-      this.#loaded = true;
-      this.#record = read(number, id, this.getContext());
-      if (!this.#record) return;
-      // Undeclared properties can be read from the instance too; declared ones have accessors.
-      for (const name of Object.keys(this.#record)) {
-        if (!(name in this)) (this as any)[name] = this.#record[name];
-      }
-    }
-
-    /** The loaded record with what code assigned to the instance since. */
-    #current(): any {
-      const record = this.#record;
-      if (!record) return record;
-      for (const name of Object.keys(this)) {
-        if (!name.startsWith("_")) record[name] = (this as any)[name];
-      }
-      return record;
+    /** Whether this is about one record. */
+    get #isRecord(): boolean {
+      const id = this.getId();
+      return id !== null && id !== undefined && !this.isCollection;
     }
 
     #transact<T>(write: (transaction: Transaction) => T): T | Promise<T> {
@@ -174,63 +135,213 @@ export function makeTable(number: number, info: TableInfo): any {
       return transactional(context, () => write(context.transaction!));
     }
 
+    #writeIn(transaction: Transaction, kind: Write, id: Id | null | undefined, data: any): any {
+      const context = this.getContext() ?? ambientContext();
+      const expires = context?.expiresAt ?? NaN;
+      return op_kora_write(transaction.number, number, kind, id ?? null, data, expires);
+    }
+
     #write(kind: Write, id: Id | undefined, data: any): any {
-      return this.#transact((transaction) =>
-        op_kora_write(transaction.number, number, kind, id ?? null, data)
-      );
+      return this.#transact((transaction) => this.#writeIn(transaction, kind, id, data));
+    }
+
+    [EXISTS](): boolean {
+      if (!this.#isRecord) return true;
+      return op_kora_exists(readNumber(this.getContext()), number, this.getId());
     }
 
     override doesExist(): boolean {
-      if (!this.#loaded) {
-        const id = this.getId();
-        if (id === null || id === undefined) return true;
-        this.#load(id);
-      }
-      return this.#record !== undefined;
+      return !this.#isRecord || this.#record.record !== undefined;
     }
 
     getUpdatedTime(): number | undefined {
-      return this.#record?.getUpdatedTime();
+      return this.#isRecord ? this.#record.record?.getUpdatedTime() : undefined;
     }
 
     getExpiresAt(): number | undefined {
-      return this.#record?.getExpiresAt();
+      return this.#isRecord ? this.#record.record?.getExpiresAt() : undefined;
     }
 
     getRecord(): any {
-      return this.#record;
+      return this.#isRecord ? this.#record.record : undefined;
+    }
+
+    getChanges(): any {
+      return this.#tracked?.changes;
+    }
+
+    /** Resolves with this, its record read. */
+    ensureLoaded(): Promise<this> {
+      if (this.#isRecord) void this.#record.record;
+      return Promise.resolve(this);
     }
 
     toJSON(): any {
-      return this.#current() ?? {};
+      return this.#isRecord ? this.#record.current() ?? {} : {};
+    }
+
+    getProperty(name: string): any {
+      return this.#isRecord ? this.#record.get(name) : undefined;
+    }
+
+    /** Whether the record has a property, for the accessors of undeclared ones. */
+    hasProperty(name: string): boolean {
+      return this.#isRecord && this.#record.has(name);
+    }
+
+    set(name: string, value: unknown): void {
+      if (this.#isRecord) {
+        this.#record.set(name, value);
+        this.#touched();
+        return;
+      }
+      // About no record: a property of the instance like any other.
+      const property = { value, writable: true, enumerable: true, configurable: true };
+      Object.defineProperty(this, name, property);
+    }
+
+    deleteProperty(name: string): void {
+      this.#record.remove(name);
+      this.#touched();
+    }
+
+    override addTo(name: string, by: number): void {
+      this.#record.add(name, by);
+      // An increment is meant to be stored: nobody adds to what is thrown away.
+      this.#beginUpdate();
+      this.#touched();
+    }
+
+    override subtractFrom(name: string, by: number): void {
+      if (typeof by !== "number" && typeof by !== "bigint") {
+        throw new ClientError("Can not add or subtract a non-numeric value");
+      }
+      this.addTo(name, -by);
+    }
+
+    /** Checks a record as a write of it would: 400 with all that does not fit. */
+    validate(record: any, patch = false): void {
+      op_kora_validate(number, record, patch);
+    }
+
+    lock(): never {
+      throw new ClientError("Records can not be locked: a transaction that conflicts runs again", 501);
+    }
+
+    [BEGIN_UPDATE](): void {
+      if (this.#isRecord) this.#beginUpdate();
+    }
+
+    #beginUpdate(): void {
+      this.#isUpdated = true;
+      const transaction = openTransaction(this.getContext() ?? ambientContext());
+      if (!transaction) {
+        this.#updating = undefined;
+        this.#scheduleSave();
+      } else if (this.#updating !== transaction) {
+        this.#updating = transaction;
+        transaction.add(this);
+      }
+    }
+
+    /** Something has changed: what is updated outside of a transaction is saved by itself. */
+    #touched(): void {
+      if (this.#isUpdated && !this.#updating?.open) this.#beginUpdate();
+    }
+
+    /** After the code that is running now has made all its changes. */
+    #scheduleSave(): void {
+      if (this.#saveScheduled) return;
+      this.#saveScheduled = true;
+      queueMicrotask(() => {
+        this.#saveScheduled = false;
+        // What fails here fails for nobody who waits: it is logged as any rejected promise is.
+        this.save();
+      });
+    }
+
+    saveInto(transaction: Transaction): void {
+      const change = this.#tracked?.change;
+      if (!change) return;
+      const kind = change.whole ? Write.Put : Write.Patch;
+      this.#writeIn(transaction, kind, this.getId() as Id, change.value);
+      this.#tracked!.saved();
+    }
+
+    /** Puts what was changed into the transaction; outside of one, stores it. */
+    save(): Promise<void> {
+      try {
+        return Promise.resolve(this.#transact((transaction) => this.saveInto(transaction)));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
+
+    /**
+     * `update()`, `update(changes)` on an instance, and as the pipeline calls it: `(changes, target)`
+     * or `(target, changes)`. What is changed from here on is saved when the transaction ends.
+     */
+    update(first?: any, second?: any): any {
+      const { target, data } = this.#arguments(first, second);
+      this.#check(target, "update");
+      if (!this.#isRecord) throw new ClientError("A primary key is required to update a record");
+      this.#beginUpdate();
+      if (data !== undefined && data !== null) {
+        if (typeof data !== "object") throw invalidData(data);
+        for (const property of Object.keys(data)) {
+          const by = increment(data[property]);
+          if (by !== undefined) this.#record.add(property, by);
+          else this.#record.set(property, data[property]);
+        }
+      }
+      return this;
     }
 
     get(first?: any): any {
       // `get("name")` reads a property of the loaded record.
-      if (typeof first === "string") return (this as any)[first] ?? this.#record?.[first];
-      const target: RequestTarget = first instanceof RequestTarget ? first : this.ownTarget;
+      if (typeof first === "string") return this.getProperty(first);
+      if (first !== null && typeof first === "object" && !(first instanceof RequestTarget)) {
+        return this.#getTarget(toTarget(first));
+      }
+      return this.#getTarget(first ?? this.ownTarget);
+    }
+
+    #getTarget(target: RequestTarget): any {
       const context = this.getContext();
       this.#check(target, "read");
-      if (first !== null && typeof first === "object" && !(first instanceof RequestTarget)) {
-        return this.search(first);
-      }
-      if (target.isCollection || isQuery(target)) return this.search(target);
+      if (target.asksForRecords) return this.search(target);
       const id = target.id;
       if (id === null || id === undefined) return describe(info);
-      const own = this.#loaded && id === this.getId();
-      const record: any = own ? this.#current() : read(number, id, context);
+      const mutable = (this.constructor as any).getReturnMutable && id === this.getId();
+      const own = (this.#tracked || mutable) && id === this.getId();
+      // What was assigned to an instance without a record makes one only when it is updated.
+      const exists = !own || this.#isUpdated || this.#record.record !== undefined;
       const readable = readableOf(target);
       if (readable && target.property !== undefined) {
         assertPermitted(readable.includes(target.property), context?.user);
       }
+      if (!exists) return undefined;
+      const record: any = own
+        ? this.#record.current()
+        : readRecord(number, id, readNumber(context));
       if (record === undefined) return undefined;
+      const version = TableRecord.versionOf(record);
+      if (context && !(context.lastModified! >= version)) context.lastModified = version;
       if (target.property !== undefined) return record[target.property];
-      if (context && context.lastModified === undefined) {
-        context.lastModified = TableRecord.versionOf(record);
-      }
-      if (target.search || target.select) return project(number, target, context);
+      const { search, options } = target.query();
+      if (search !== "" || options?.select) return this.#selected(target, search, options);
+      if (mutable && !readable) return this;
       // What code sees of the loaded instance is whole: what is answered is a copy.
       return readable && own ? shown({ ...record }, readable) : shown(record, readable);
+    }
+
+    /** One record with a `select` of its own. */
+    #selected(target: RequestTarget, search: string, options: any): unknown {
+      const one = { ...options, record: target.id, attributes: readableOf(target) };
+      const transaction = readNumber(this.getContext());
+      const rows = new SearchResult(op_kora_search(transaction, number, search, one));
+      for (const row of rows) return row;
+      return undefined;
     }
 
     search(first?: any, second?: any): SearchResult {
@@ -241,18 +352,20 @@ export function makeTable(number: number, info: TableInfo): any {
 
     #search(first?: any, second?: any): SearchResult {
       // QUERY hands over (data, target) or (target, data); both are conditions of one search.
-      const target: any = first instanceof RequestTarget ? first : second ?? this.ownTarget;
+      const targetFirst = first instanceof RequestTarget;
+      const target: any = targetFirst ? first : second ?? this.ownTarget;
+      const data: any = targetFirst ? second : first;
       const context = this.getContext();
-      const options = {
-        attributes: readableOf(target),
-        ...queryOptions(target),
-        ...(first instanceof RequestTarget ? second && queryOptions(second) : first && queryOptions(first)),
-      };
+      const asked = target instanceof RequestTarget
+        ? target.query()
+        : { search: "", options: queryOptions(target) };
+      const given = data instanceof RequestTarget ? data.query().options : data && queryOf(data);
+      const options: any = { ...asked.options, ...given, attributes: readableOf(target) };
       if (target.id !== null && target.id !== undefined && target.isCollection) {
-        (options as any).idPrefix = target.id;
+        options.idPrefix = target.id;
       }
-      const transaction = openTransaction(context)?.number ?? -1;
-      return new SearchResult(op_kora_search(transaction, number, target.search ?? "", options));
+      const found = op_kora_search(readNumber(context), number, asked.search, options);
+      return new SearchResult(found, () => columns(info, options.select));
     }
 
     put(first: any, second?: any): any {
@@ -260,7 +373,7 @@ export function makeTable(number: number, info: TableInfo): any {
       if (Array.isArray(data)) {
         return this.#transact((transaction) => {
           for (const record of data) {
-            op_kora_write(transaction.number, number, Write.Put, record[primaryKey], record);
+            this.#writeIn(transaction, Write.Put, record[primaryKey], record);
           }
         });
       }
@@ -272,18 +385,23 @@ export function makeTable(number: number, info: TableInfo): any {
       return settle(this.#write(Write.Patch, idOf(target, data, primaryKey), data), () => undefined);
     }
 
-    post(first: any, second?: any): any {
-      const { target } = this.#body(first, second, "post");
-      if (inRecord(target) !== undefined) throw missingMethod(info.table, "post");
-      return settle(this.create(first, second), (created: any) => created[primaryKey]);
+    override post(first: any, second?: any): any {
+      const { target, data } = this.#body(first, second, "post");
+      const Class = this.constructor as any;
+      if (inRecord(target) !== undefined) throw missingMethod(Class.name, "post");
+      const created = Class.loadAsInstance === false
+        ? this.create(target, data)
+        : Class.create(target, data, this.getContext());
+      return settle(created, (created: any) => created?.[primaryKey] ?? created);
     }
 
     create(first: any, second?: any): any {
       const { target, data } = this.#body(first, second, "create");
       const id = idOf(target, data, primaryKey);
       const context = this.getContext();
+      const marks = (this.constructor as any).loadAsInstance !== false;
       return settle(this.#write(Write.Create, id, data), (written: Id) => {
-        if (context) {
+        if (context && marks) {
           context.createdResource = true;
           context.newLocation = written;
         }
@@ -292,10 +410,12 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     delete(first?: any): any {
-      const target: RequestTarget = first instanceof RequestTarget ? first : this.ownTarget;
+      const target: RequestTarget = first === undefined || first === null
+        ? this.ownTarget
+        : toTarget(first);
       this.#check(target, "delete");
       return this.#transact((transaction) => {
-        if (!target.isCollection && !isQuery(target)) {
+        if (!target.asksForRecords) {
           op_kora_delete(transaction.number, number, required(target.id));
           return true;
         }
@@ -304,7 +424,7 @@ export function makeTable(number: number, info: TableInfo): any {
           for (const _ of this.search(target)) break;
           unrestrict(target);
         }
-        for (const record of this.#search(target).asArray) {
+        for (const record of this.#search(target)) {
           op_kora_delete(transaction.number, number, record[primaryKey]);
         }
         return true;
@@ -312,8 +432,9 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     publish(first: any, second?: any): any {
-      const { target, data } = this.#body(first, second, "publish");
-      return settle(this.#write(Write.Publish, target.id, data), () => undefined);
+      const { target, data } = this.#arguments(first, second);
+      this.#checkWrite(target, data, "publish");
+      return settle(this.#write(Write.Publish, target.id, data ?? null), () => undefined);
     }
 
     override subscribe(first?: any): any {
@@ -329,7 +450,11 @@ export function makeTable(number: number, info: TableInfo): any {
         startTime: target.startTime,
         attributes: readableOf(target) ?? readableOf(this.ownTarget),
       };
-      const subscription = new Subscription(op_kora_subscribe(number, id ?? null, options));
+      const subscription = new Subscription(
+        op_kora_subscribe(number, id ?? null, options),
+        primitive ? undefined : target,
+        context,
+      );
       (context ?? ambientContext())?.onClose?.push(() => subscription.close());
       const listener = primitive ? undefined : target.listener;
       if (typeof listener === "function") subscription.on("data", listener);
@@ -349,12 +474,12 @@ export function makeTable(number: number, info: TableInfo): any {
       return rights(permission, info.database, info.table, access);
     }
 
-    #check(target: any, access: "read" | "delete"): void {
+    #check(target: any, access: Exclude<Access, "insert">): void {
       const permission = this.#permission(target);
       if (!permission) return;
       const user = this.getContext()?.user;
       assertPermitted(this.#rights(permission, access).may, user);
-      restrict(target, this.#rights(permission, "read").attributes);
+      if (access !== "update") restrict(target, this.#rights(permission, "read").attributes);
     }
 
     #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
@@ -366,7 +491,7 @@ export function makeTable(number: number, info: TableInfo): any {
         const isWithin = verb === "post" || verb === "publish";
         const id = isWithin ? inRecord(target) : idOf(target, record, primaryKey);
         const looks = (verb === "put" || verb === "patch") && id !== null && id !== undefined;
-        const current = looks ? read(number, id, context) : undefined;
+        const current = looks ? readRecord(number, id, readNumber(context)) : undefined;
         const changes = isWithin ? id !== undefined : current !== undefined;
         const { may, attributes } = this.#rights(permission, changes ? "update" : "insert");
         assertPermitted(may && covers(attributes, record, primaryKey), context?.user);
@@ -382,9 +507,7 @@ export function makeTable(number: number, info: TableInfo): any {
 
     override allowCreate(user: any, data?: any, context?: unknown): any {
       // Making something within a record that is there changes that record.
-      const id = this.getId();
-      const within = !this.isCollection && id !== null && id !== undefined && this.doesExist();
-      if (within) return this.allowUpdate(user, data, context);
+      if (this.#isRecord && this.doesExist()) return this.allowUpdate(user, data, context);
       const { may, attributes } = this.#rights(user?.role?.permission, "insert");
       return may && covers(attributes, data, primaryKey);
     }
@@ -404,32 +527,31 @@ export function makeTable(number: number, info: TableInfo): any {
       return may;
     }
 
-    /** The two argument orders: `(data)`, `(data, target)` and `(target, data)`. */
-    #body(first: any, second: any, verb: WriteVerb): { target: RequestTarget; data: any } {
+    /** The argument orders: `(data)`, `(data, target)` and `(target, data)`. */
+    #arguments(first: any, second: any): { target: RequestTarget; data: any } {
       const targetFirst = first instanceof RequestTarget && !(second instanceof URLSearchParams);
-      const target = targetFirst ? first : second instanceof RequestTarget ? second : this.ownTarget;
-      const data = targetFirst ? second : first;
-      if (data === null || typeof data !== "object") {
-        throw new ClientError(`Invalid argument for data, must be an object, but got ${data}`);
-      }
+      if (targetFirst) return { target: first, data: second };
+      return { target: second instanceof RequestTarget ? second : this.ownTarget, data: first };
+    }
+
+    #body(first: any, second: any, verb: WriteVerb): { target: RequestTarget; data: any } {
+      const { target, data } = this.#arguments(first, second);
+      if (data === null || typeof data !== "object") throw invalidData(data);
       this.#checkWrite(target, data, verb);
       return { target, data };
     }
   }
 
+  addStatics(Table, number, info);
+  addUndeclared(Table, Table.isInstance);
   for (const { name } of info.attributes) {
-    if (name in Table.prototype) continue;
+    if (name in Resource.prototype || Object.hasOwn(Table.prototype, name)) continue;
     Object.defineProperty(Table.prototype, name, {
       get(this: any) {
-        return this.getRecord()?.[name];
+        return this.getProperty(name);
       },
       set(this: any, value: unknown) {
-        Object.defineProperty(this, name, {
-          value,
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
+        this.set(name, value);
       },
       configurable: true,
     });
@@ -438,60 +560,3 @@ export function makeTable(number: number, info: TableInfo): any {
   markHostStatics(Table);
   return Table;
 }
-
-function isKey(id: unknown): id is Id {
-  return typeof id === "string" || typeof id === "number" || typeof id === "bigint";
-}
-
-function required(id: Id | undefined): Id {
-  if (id === null || id === undefined) throw new ClientError("A primary key is required");
-  return id;
-}
-
-/** The key of the record that a target names, if it names one. */
-function inRecord(target: RequestTarget): Id | undefined {
-  return target.isCollection ? undefined : target.id ?? undefined;
-}
-
-/** The key that is written: that of the target, else that of the record. */
-function idOf(target: RequestTarget, data: any, primaryKey: string): Id | undefined {
-  return (target.isCollection ? undefined : target.id) ?? data[primaryKey];
-}
-
-/** Applies `then` to a value now, or when its promise resolves. */
-function settle<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {
-  return value instanceof Promise ? value.then(then) : then(value);
-}
-
-/** One record with a `select` of its own. */
-function project(
-  table: number,
-  target: RequestTarget,
-  context: Context | undefined,
-): unknown {
-  const options = {
-    ...queryOptions(target),
-    record: target.id,
-    attributes: readableOf(target),
-  };
-  const transaction = openTransaction(context)?.number ?? -1;
-  const rows = new SearchResult(op_kora_search(transaction, table, target.search, options));
-  for (const row of rows) return row;
-  return undefined;
-}
-
-/** What `GET /T` shows (harper-rest.md section 1.3). */
-function describe(info: TableInfo): unknown {
-  return {
-    records: "./",
-    name: info.table,
-    database: info.database,
-    attributes: info.attributes.map(({ name, type, isPrimaryKey, indexed }) => ({
-      name,
-      type,
-      ...(isPrimaryKey ? { isPrimaryKey } : {}),
-      ...(indexed ? { indexed } : {}),
-    })),
-  };
-}
-

@@ -1,101 +1,225 @@
 // `RequestTarget`: what part of a resource is meant, with its query (harper-resources.md section 5).
-import { op_kora_parse_target } from "ext:core/ops";
+// The query stays text until somebody looks at its parts: a search that nobody touched goes to Rust
+// as it came.
+import { op_kora_parse_query, op_kora_parse_target } from "ext:core/ops";
+import { callOf, QueryText } from "ext:kora/harperdb/query_text.ts";
 
 export type Id = string | number | bigint | null | Id[];
 
-/** The properties of a query in object form, which code may set on a target. */
-const QUERY_PROPERTIES = ["conditions", "operator", "sort", "select", "limit", "offset"] as const;
+/** The properties of a query in object form, which code may read and set on a target. */
+const QUERY_PROPERTIES = [
+  "conditions", "operator", "sort", "select", "limit", "offset", "explain",
+  "enforceExecutionOrder", "allowFullScan", "allowConditionsOnDynamicAttributes", "reverse",
+] as const;
+type QueryProperty = typeof QUERY_PROPERTIES[number];
+/** What the calls in a query's text say. */
+const CALL_PARTS: Record<string, QueryProperty[]> = {
+  select: ["select"],
+  limit: ["limit", "offset"],
+  sort: ["sort"],
+  "group-by": [],
+};
+
+type QueryParts = Partial<Record<QueryProperty, any>>;
+
+/** What the host has parsed of a URL already. */
+export class HostTarget {
+  constructor(
+    readonly url: string,
+    readonly id: Id,
+    readonly isCollection: boolean,
+    readonly search: string | undefined,
+    readonly property: string | undefined,
+  ) {}
+}
 
 export class RequestTarget extends URLSearchParams {
   id: Id | undefined;
   isCollection: boolean | undefined;
   property: string | undefined;
-  pathname = "";
-  search = "";
-  /** The text that the target was made of, until it is changed. */
-  url = "";
   checkPermission: unknown;
-  subscribe: boolean | undefined;
-  conditions: unknown;
-  operator: unknown;
-  sort: unknown;
-  select: unknown;
-  limit: number | undefined;
-  offset: number | undefined;
+  declare conditions: any;
+  declare operator: any;
+  declare sort: any;
+  declare select: any;
+  declare limit: number | undefined;
+  declare offset: number | undefined;
+  declare subscribe: boolean | undefined;
+  declare lazy: boolean | undefined;
+  declare loadedFromSource: boolean | undefined;
+  declare noCache: boolean | undefined;
+  declare noCacheStore: boolean | undefined;
+  declare onlyIfCached: boolean | undefined;
+  declare staleIfError: boolean | undefined;
+  declare mustRevalidate: boolean | undefined;
+  declare replicateTo: unknown;
+  declare replicateFrom: unknown;
+  declare replicatedConfirmation: number | undefined;
+  /** What follows the resource's path: the path with its leading `/`, then the query. */
+  #pathname = "";
+  #search = "";
+  /** The parts of the query; `undefined` while it is only text. */
+  #parts: QueryParts | undefined;
+  #parseError: Error | undefined;
 
-  constructor(url?: string) {
+  constructor(url?: string | HostTarget) {
+    if (url instanceof HostTarget) {
+      super(url.search ?? "");
+      this.#take(url);
+      return;
+    }
     const mark = url?.indexOf("?") ?? -1;
-    super(url !== undefined && mark >= 0 ? url.slice(mark + 1) : "");
+    const search = mark >= 0 ? url!.slice(mark + 1) : undefined;
+    super(search ?? "");
     if (url === undefined) return;
     const [id, isCollection, property] = op_kora_parse_target(url, -1);
-    fill(this, url, id, isCollection, mark >= 0 ? url.slice(mark + 1) : undefined, property);
+    this.#take(new HostTarget(url, id, isCollection, search, property));
+  }
+
+  #take({ url, id, isCollection, search, property }: HostTarget): void {
+    this.#search = search ?? "";
+    this.#pathname = search === undefined ? url : url.slice(0, url.length - search.length - 1);
+    this.isCollection = isCollection || undefined;
+    this.id = id ?? (isCollection ? null : undefined);
+    this.property = property;
+  }
+
+  get pathname(): string {
+    return this.#pathname;
+  }
+
+  /** The query's text, without its `?`; empty once code has changed the parts of the query. */
+  get search(): string {
+    return this.#search;
+  }
+
+  /** The text that the target was made of, with what was changed in it. */
+  get url(): string {
+    return this.#search === "" ? this.#pathname : `${this.#pathname}?${this.#search}`;
   }
 
   override toString(): string {
     return this.url || super.toString();
   }
 
+  /** Why the query's text is no query; thrown by who searches for it. */
+  get parseError(): Error | undefined {
+    if (!this.#parts && this.#search !== "") this.#parse();
+    return this.#parseError;
+  }
+
+  #parse(): QueryParts {
+    if (this.#parts) return this.#parts;
+    this.#parts = {};
+    if (this.#search !== "") {
+      try {
+        this.#parts = op_kora_parse_query(this.#search);
+      } catch (error) {
+        this.#parseError = error as Error;
+      }
+    }
+    return this.#parts!;
+  }
+
+  /** A part of the query, for the accessors below. */
+  part(name: QueryProperty): any {
+    return this.#search === "" && !this.#parts ? undefined : this.#parse()[name];
+  }
+
+  /** Sets a part of the query, for the accessors below. */
+  setPart(name: QueryProperty, value: unknown): void {
+    this.#parse()[name] = value;
+  }
+
+  /**
+   * What to search for: the text of the URL while nobody looked into it, else the parts, which code
+   * may have changed.
+   */
+  query(): { search: string; options: Record<string, unknown> | undefined } {
+    if (this.#parseError) throw this.#parseError;
+    if (!this.#parts) return { search: this.#search, options: undefined };
+    return { search: "", options: queryOptions(this.#parts) };
+  }
+
+  /** Whether records are asked for, and not one record or the resource itself. */
+  get asksForRecords(): boolean {
+    if (this.isCollection) return true;
+    if (this.id !== null && this.id !== undefined) return false;
+    return this.#search !== "" || (this.#parts !== undefined && isQuery(this.#parts));
+  }
+
   override set(name: string, value: string): void {
-    this.#change(() => super.set(name, value));
+    super.set(name, value);
+    this.#change((text) => text.set(name, value));
+    this.#changeConditions(name, value, true);
   }
 
   override append(name: string, value: string): void {
-    this.#change(() => super.append(name, value));
+    super.append(name, value);
+    this.#change((text) => text.append(name, value));
+    this.#changeConditions(name, value, false);
   }
 
   override delete(name: string): void {
-    this.#change(() => super.delete(name));
+    super.delete(name);
+    this.#change((text) => text.delete(name));
+    this.#changeConditions(name, undefined, true);
   }
 
-  /** Changed parameters are the query from then on. */
-  #change(change: () => void): void {
-    change();
-    this.search = super.toString();
-    this.url = this.pathname + (this.search ? "?" + this.search : "");
+  #change(change: (text: QueryText) => void): void {
+    const text = new QueryText(this.#search);
+    change(text);
+    this.#search = text.toString();
+  }
+
+  /** Keeps parts that code has looked at in step with the text. */
+  #changeConditions(name: string, value: string | undefined, replace: boolean): void {
+    const parts = this.#parts;
+    if (!parts || this.#parseError) {
+      // Nobody has seen parts worth keeping: the new text says it all.
+      this.#parts = undefined;
+      this.#parseError = undefined;
+      return;
+    }
+    const call = callOf(name);
+    if (call) {
+      const parsed = op_kora_parse_query(this.#search);
+      for (const part of CALL_PARTS[call]) parts[part] = parsed[part];
+      return;
+    }
+    const kept = [...parts.conditions ?? []];
+    parts.conditions = replace
+      ? kept.filter((condition: any) => (condition.attribute ?? condition[0]) !== name)
+      : kept;
+    if (value !== undefined) {
+      parts.conditions.push({ attribute: name, comparator: "equals", value });
+    }
   }
 }
 
-function fill(
-  target: RequestTarget,
-  url: string,
-  id: Id,
-  isCollection: boolean,
-  search: string | undefined,
-  property: string | undefined,
-): void {
-  target.url = url;
-  target.pathname = search === undefined ? url : url.slice(0, url.length - search.length - 1);
-  target.search = search ?? "";
-  target.isCollection = isCollection || undefined;
-  target.id = id ?? (isCollection ? null : undefined);
-  target.property = property;
+for (const name of QUERY_PROPERTIES) {
+  Object.defineProperty(RequestTarget.prototype, name, {
+    get(this: RequestTarget) {
+      return this.part(name);
+    },
+    set(this: RequestTarget, value: unknown) {
+      this.setPart(name, value);
+    },
+    enumerable: true,
+    configurable: true,
+  });
 }
 
-/** A target from what the host has parsed already. */
-export function hostTarget(
-  url: string,
-  id: Id,
-  isCollection: boolean,
-  search: string | undefined,
-  property: string | undefined,
-): RequestTarget {
-  const target = new RequestTarget();
-  if (search) for (const [name, value] of new URLSearchParams(search)) target.append(name, value);
-  fill(target, url, id, isCollection, search, property);
-  return target;
-}
-
-/** The query that code has set on a target or handed over as a plain object. */
+/** The parts of a query in object form that are there. */
 export function queryOptions(target: any): Record<string, unknown> | undefined {
   let options: Record<string, unknown> | undefined;
   for (const name of QUERY_PROPERTIES) {
     const value = target[name];
-    if (value !== undefined && value !== null) {
-      options ??= {};
-      options[name] = name === "conditions" && !Array.isArray(value) && isIterable(value)
-        ? [...value as Iterable<unknown>]
-        : value;
-    }
+    if (value === undefined || value === null) continue;
+    options ??= {};
+    options[name] = name === "conditions" && !Array.isArray(value) && isIterable(value)
+      ? [...value as Iterable<unknown>]
+      : value;
   }
   return options;
 }
@@ -104,9 +228,9 @@ function isIterable(value: any): boolean {
   return typeof value === "object" && typeof value[Symbol.iterator] === "function";
 }
 
-/** Whether an object asks for records (a collection) and not for one. */
-export function isQuery(target: any): boolean {
-  return target.conditions != null || target.limit != null || target.sort != null;
+/** Whether a query in object form asks for records and not for one. */
+function isQuery(query: any): boolean {
+  return query.conditions != null || query.limit != null || query.sort != null;
 }
 
 /** A target for whatever the first argument of a static method is (section 4). */
@@ -125,11 +249,21 @@ export function toTarget(first: any): RequestTarget {
   } else if (Array.isArray(first) || isIterable(first)) {
     fillFromList(target, [...first]);
   } else {
-    Object.assign(target, first);
-    if (first.id === undefined || first.id === null) target.isCollection = true;
-    else if (first.isCollection === undefined && isQuery(first)) target.isCollection = true;
+    fillFromObject(target, first);
   }
   return target;
+}
+
+/** `{ id?, conditions?, select?, ... }`: a query, or one record with how it is wanted. */
+function fillFromObject(target: RequestTarget, first: any): void {
+  for (const name of Object.keys(first)) {
+    // Two are read only: they are what the text says.
+    if (name !== "url" && name !== "search" && name !== "pathname") {
+      (target as any)[name] = first[name];
+    }
+  }
+  if (first.id === undefined || first.id === null) target.isCollection = true;
+  else if (first.isCollection === undefined && isQuery(first)) target.isCollection = true;
 }
 
 /** Leading primitives are an id, objects are conditions. */

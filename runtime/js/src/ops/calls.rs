@@ -1,17 +1,21 @@
 //! Calls that JavaScript answers: what was asked, and the answer.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use deno_core::{OpState, op2, v8};
-use kora_resource::{Error, ErrorKind, Reply, ReplyBody, Value, VerbSet, Version};
+use futures_util::StreamExt;
+use kora_resource::{Error, ErrorKind, Item, Reply, ReplyBody, Value, VerbSet, Version};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::error::{OpError, unanswerable};
 use crate::state::{Answer, WorkerState};
-use crate::values::{from_v8, id_from_v8};
+use crate::values::{from_v8, to_v8};
 
 /// The request behind a call, read only by code that looks at it.
 #[derive(Serialize)]
@@ -69,8 +73,8 @@ impl BodyKind {
 }
 
 /// Answers call `call`. `status` 0 leaves it to the transport; `headers` is `null` or a flat array of
-/// names and values; `created` the id of a record that was created; `version` NaN or that of the one
-/// record that is answered; `kind` 0 absent, 1 a value, 2 bytes of type `content_type`.
+/// names and values; `version` NaN or that of the one record that is answered; `kind` 0 absent, 1 a
+/// value, 2 bytes of type `content_type`.
 #[op2(nofast, reentrant)]
 #[allow(clippy::too_many_arguments, reason = "one crossing for the whole answer")]
 pub(crate) fn op_kora_reply<'s, 'i>(
@@ -79,7 +83,6 @@ pub(crate) fn op_kora_reply<'s, 'i>(
     #[smi] call: u32,
     #[smi] status: u32,
     headers: v8::Local<'s, v8::Value>,
-    created: v8::Local<'s, v8::Value>,
     version: f64,
     #[smi] kind: u32,
     body: v8::Local<'s, v8::Value>,
@@ -101,7 +104,7 @@ pub(crate) fn op_kora_reply<'s, 'i>(
         headers: headers_of(scope, headers)?,
         body,
         version: (!version.is_nan()).then_some(Version(version)),
-        created: id_from_v8(scope, created).map_err(unanswerable)?,
+        created: None,
     };
     answer(&mut state.borrow_mut(), call, reply);
     Ok(())
@@ -119,14 +122,86 @@ pub(crate) fn op_kora_reply_items<'s, 'i>(
     headers: v8::Local<'s, v8::Value>,
 ) -> Result<u32, OpError> {
     let headers = headers_of(scope, headers)?;
-    let (sender, receiver) = mpsc::channel(super::host::ITEMS_AHEAD);
-    let items = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|item| (item, receiver))
-    });
+    let (sender, items) = fed_items();
     let reply = Reply { status: status_of(status), headers, ..Reply::items(Box::pin(items)) };
     let mut state = state.borrow_mut();
     answer(&mut state, call, reply);
     Ok(state.borrow_mut::<super::host::OpenItems>().insert(sender))
+}
+
+/// Answers call `call` with bytes that JavaScript feeds as they come, by [`op_kora_item`]; gives the
+/// sequence's number. `content_type` may be empty.
+#[op2(nofast, reentrant)]
+#[smi]
+pub(crate) fn op_kora_reply_stream<'s, 'i>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] call: u32,
+    #[smi] status: u32,
+    headers: v8::Local<'s, v8::Value>,
+    #[string] content_type: &str,
+) -> Result<u32, OpError> {
+    let headers = headers_of(scope, headers)?;
+    let (sender, items) = fed_items();
+    let chunks = items.map(|item| match item? {
+        Item::Value(value) => Ok(raw_bytes(value)),
+        Item::Record(record) => Ok(raw_bytes(Value::Object(record.to_map()?))),
+    });
+    let body =
+        ReplyBody::Stream { content_type: content_type.to_owned(), chunks: Box::pin(chunks) };
+    let reply = Reply { status: status_of(status), headers, body, ..Reply::default() };
+    let mut state = state.borrow_mut();
+    answer(&mut state, call, reply);
+    Ok(state.borrow_mut::<super::host::OpenItems>().insert(sender))
+}
+
+/// A sequence, and where it is fed.
+fn fed_items() -> (mpsc::Sender<kora_resource::Result<Item>>, kora_resource::Items) {
+    let (sender, receiver) = mpsc::channel(super::host::ITEMS_AHEAD);
+    let items = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    (sender, Box::pin(items))
+}
+
+/// The body of call `call`, decoded anew; `undefined` where it has none or is answered already.
+#[op2]
+pub(crate) fn op_kora_body<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] call: u32,
+) -> v8::Local<'s, v8::Value> {
+    let call = state.borrow::<WorkerState>().calls.get(call as usize);
+    match call.and_then(|call| call.body.as_ref()) {
+        Some(body) => to_v8(scope, body),
+        None => v8::undefined(scope).into(),
+    }
+}
+
+/// Resolves when the caller of `call` goes away (`true`), or when the call is answered (`false`).
+#[op2]
+pub(crate) async fn op_kora_call_given_up(state: Rc<RefCell<OpState>>, #[smi] call: u32) -> bool {
+    let context = {
+        let state = state.borrow();
+        let call = state.borrow::<WorkerState>().calls.get(call as usize);
+        call.map(|call| call.context.clone())
+    };
+    let Some(context) = context else { return false };
+    poll_fn(|cx| {
+        let mut state = state.borrow_mut();
+        // Its number may name another call by now.
+        let pending = state.borrow_mut::<WorkerState>().calls.get_mut(call as usize);
+        let Some(pending) = pending.filter(|call| Arc::ptr_eq(&call.context, &context)) else {
+            return Poll::Ready(false);
+        };
+        pending.watcher = Some(cx.waker().clone());
+        match pending.answer_mut() {
+            Some(Answer::Reply(reply)) => reply.poll_closed(cx).map(|()| true),
+            Some(Answer::Outgoing { answer, .. }) => answer.poll_closed(cx).map(|()| true),
+            None => Poll::Ready(false),
+        }
+    })
+    .await
 }
 
 /// Answers call `call` with the rows of search `search`, which never enter JavaScript.
@@ -165,14 +240,15 @@ pub(crate) fn op_kora_fail(
 ) {
     let worker = state.borrow_mut::<WorkerState>();
     let Some(pending) = worker.calls.try_remove(call as usize) else { return };
-    let verbs = worker.exports.get(export as usize).map_or(VerbSet::default(), |e| e.verbs());
+    let verbs = worker.exports.verbs(export as usize);
     let mut error = Error::new(kind_of(status, verbs), message);
     error.code = code.to_owned();
     error.stack = (!stack.is_empty()).then(|| stack.to_owned());
-    match pending.answer {
+    match pending.into_answer() {
         // A receiver that is gone means that the client has left: there is nobody to tell.
-        Answer::Reply(reply) => drop(reply.send(Err(error))),
-        Answer::Outgoing { answer, .. } => drop(answer.send(Err(error))),
+        Some(Answer::Reply(reply)) => drop(reply.send(Err(error))),
+        Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error))),
+        None => {}
     }
 }
 
@@ -196,7 +272,7 @@ pub(crate) fn kind_of(status: u32, verbs: VerbSet) -> ErrorKind {
 
 fn answer(state: &mut OpState, call: u32, reply: Reply) {
     if let Some(pending) = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize)
-        && let Answer::Reply(sender) = pending.answer
+        && let Some(Answer::Reply(sender)) = pending.into_answer()
     {
         // A receiver that is gone means that the client has left: there is nobody to tell.
         drop(sender.send(Ok(reply)));

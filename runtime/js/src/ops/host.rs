@@ -10,7 +10,6 @@ use slab::Slab;
 use tokio::sync::mpsc;
 
 use crate::error::{OpError, unanswerable};
-use crate::exports::ExportedClass;
 use crate::state::WorkerState;
 use crate::values::from_v8;
 
@@ -71,12 +70,6 @@ pub(crate) async fn op_kora_items_end(
         // A receiver that is gone means that the client has left: there is nobody to tell.
         drop(sender.send(Err(error)).await);
     }
-}
-
-/// Takes the export walk's result.
-#[op2]
-pub(crate) fn op_kora_exports(state: &mut OpState, #[serde] exports: Vec<ExportedClass>) {
-    state.borrow_mut::<WorkerState>().exports = exports;
 }
 
 /// What the host tells its JavaScript at start.

@@ -11,15 +11,16 @@ use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
 use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
-use super::tables::readable;
-use crate::error::OpError;
+use super::searches::readable;
+use crate::error::{OpError, unanswerable};
 use crate::pull::Pull;
-use crate::socket::Socket;
-use crate::state::{Answer, WorkerState};
+use crate::socket::{Consent, Socket};
+use crate::state::{Answer, PendingCall, WorkerState};
 use crate::values::{JsValue, from_v8, id_to_v8, key, string, to_v8};
 
-/// Events that one crossing may bring.
+/// Events that one crossing may bring, and about how many bytes of them.
 const EVENTS: usize = 64;
+const EVENT_BYTES: usize = 256 * 1024;
 
 /// Subscribes to a table and gives the subscription's number (`spec/harper-realtime.md` section 3).
 #[op2(nofast, reentrant)]
@@ -54,6 +55,31 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
 
 /// Events on their way into JavaScript.
 pub(crate) struct Events(Vec<Arc<Frame>>);
+
+/// Events, and whether there are more at hand: `[events, more]`.
+pub(crate) struct Batch {
+    events: Events,
+    more: bool,
+}
+
+impl<'a> ToV8<'a> for Batch {
+    type Error = std::convert::Infallible;
+
+    fn to_v8<'i>(
+        self,
+        scope: &mut v8::PinScope<'a, 'i>,
+    ) -> Result<v8::Local<'a, v8::Value>, Self::Error> {
+        let events = self.events.to_v8(scope)?;
+        let more = v8::Boolean::new(scope, self.more).into();
+        Ok(v8::Array::new_with_elements(scope, &[events, more]).into())
+    }
+}
+
+impl Events {
+    pub(crate) fn new(frames: Vec<Arc<Frame>>) -> Events {
+        Events(frames)
+    }
+}
 
 impl<'a> ToV8<'a> for Events {
     type Error = std::convert::Infallible;
@@ -94,22 +120,28 @@ fn event_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, frame: &Frame) -> v8::Local
     object.into()
 }
 
-/// The next events of a subscription, at least one; an empty array when it has ended.
+/// The next events of a subscription, at least one, and whether a bound cut them off; no events when
+/// it has ended.
 #[op2]
 pub(crate) async fn op_kora_events(
     state: Rc<RefCell<OpState>>,
     #[smi] subscription: u32,
-) -> Result<Events, OpError> {
+) -> Result<Batch, OpError> {
+    let ended = |frames| Batch { events: Events(frames), more: false };
     let open = {
         let state = state.borrow();
         state.borrow::<WorkerState>().subscriptions.get(subscription as usize).cloned()
     };
-    let Some(open) = open else { return Ok(Events(Vec::new())) };
-    let frames = poll_fn(|cx| {
+    let Some(open) = open else { return Ok(ended(Vec::new())) };
+    let batch = poll_fn(|cx| {
         let mut frames = Vec::new();
-        while frames.len() < EVENTS {
+        let mut bytes = 0;
+        while frames.len() < EVENTS && bytes < EVENT_BYTES {
             match open.poll(cx) {
-                Poll::Ready(Some(Ok(frame))) => frames.push(frame),
+                Poll::Ready(Some(Ok(frame))) => {
+                    bytes += frame.cost();
+                    frames.push(frame);
+                }
                 Poll::Ready(Some(Err(error))) if frames.is_empty() => {
                     return Poll::Ready(Err(error));
                 }
@@ -118,14 +150,14 @@ pub(crate) async fn op_kora_events(
                     open.put_back(Err(error));
                     break;
                 }
-                Poll::Ready(None) => break,
+                Poll::Ready(None) => return Poll::Ready(Ok(ended(frames))),
                 Poll::Pending if frames.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
+                Poll::Pending => return Poll::Ready(Ok(ended(frames))),
             }
         }
-        Poll::Ready(Ok(frames))
+        Poll::Ready(Ok(Batch { events: Events(frames), more: true }))
     });
-    Ok(Events(frames.await?))
+    Ok(batch.await?)
 }
 
 /// Ends a subscription. A number that is not open is left alone.
@@ -141,21 +173,23 @@ pub(crate) fn op_kora_unsubscribe(state: &mut OpState, #[smi] subscription: u32)
 #[op2(fast)]
 #[smi]
 pub(crate) fn op_kora_socket(state: &mut OpState, #[smi] call: u32) -> i32 {
-    match state.borrow::<WorkerState>().calls.get(call as usize).map(|call| &call.answer) {
-        Some(Answer::Outgoing { socket, .. }) => *socket as i32,
-        Some(Answer::Reply(_)) | None => -1,
+    match state.borrow::<WorkerState>().calls.get(call as usize).map(PendingCall::answer) {
+        Some(Some(Answer::Outgoing { socket, .. })) => *socket as i32,
+        Some(Some(Answer::Reply(_)) | None) | None => -1,
     }
 }
 
-/// Accepts the client of connect call `call`: its transport begins to read the socket.
+/// Accepts the client of connect call `call`: its transport begins to read the socket. With `nothing`
+/// there is nothing to send, and there will not be.
 #[op2(fast)]
-pub(crate) fn op_kora_accept(state: &mut OpState, #[smi] call: u32) {
+pub(crate) fn op_kora_accept(state: &mut OpState, #[smi] call: u32, nothing: bool) {
     let worker = state.borrow_mut::<WorkerState>();
     if let Some(pending) = worker.calls.try_remove(call as usize)
-        && let Answer::Outgoing { answer, .. } = pending.answer
+        && let Some(Answer::Outgoing { answer, .. }) = pending.into_answer()
     {
         // A receiver that is gone has told the socket that its client is.
-        drop(answer.send(Ok(())));
+        let consent = if nothing { Consent::Nothing } else { Consent::Stream };
+        drop(answer.send(Ok(consent)));
     }
 }
 
@@ -181,7 +215,7 @@ pub(crate) fn op_kora_send<'s, 'i>(
     #[smi] socket: u32,
     value: v8::Local<'s, v8::Value>,
 ) -> Result<u32, OpError> {
-    let value = from_v8(scope, value)?.unwrap_or_default();
+    let value = from_v8(scope, value).map_err(unanswerable)?.unwrap_or_default();
     let state = state.borrow();
     let Some(socket) = state.borrow::<WorkerState>().sockets.get(socket as usize) else {
         return Ok(0);
@@ -243,6 +277,13 @@ pub(crate) fn op_kora_finish(
         error
     });
     socket.finish(error);
+}
+
+/// The stream of a client has come to its end, `finally` blocks and all.
+#[op2(fast)]
+pub(crate) fn op_kora_client_done(state: &mut OpState) {
+    let worker = state.borrow_mut::<WorkerState>();
+    worker.clients = worker.clients.saturating_sub(1);
 }
 
 /// The client's next message as a one-element array; an empty one when the client is gone.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use deno_core::{OpState, op2};
 
@@ -14,27 +15,25 @@ use crate::state::WorkerState;
 pub(crate) fn op_kora_begin(state: &mut OpState) -> u32 {
     let worker = state.borrow_mut::<WorkerState>();
     let transaction = worker.store.transaction();
-    worker.transactions.insert(transaction) as u32
+    worker.transactions.insert(transaction, Instant::now()) as u32
 }
 
 /// Drops a transaction: nothing of it is written. A number that is not open is left alone.
 #[op2(fast)]
 pub(crate) fn op_kora_abort(state: &mut OpState, #[smi] transaction: u32) {
-    drop(state.borrow_mut::<WorkerState>().transactions.try_remove(transaction as usize));
+    // One that was aborted already has nothing left to drop.
+    drop(state.borrow_mut::<WorkerState>().transactions.take(transaction as usize));
 }
 
-/// Whether the transaction has writes. One without is dropped here, so that it needs no commit.
+/// Whether the transaction has to be committed. One without writes is dropped here.
 #[op2(fast)]
 pub(crate) fn op_kora_has_writes(state: &mut OpState, #[smi] transaction: u32) -> bool {
     let transactions = &mut state.borrow_mut::<WorkerState>().transactions;
-    match transactions.get(transaction as usize) {
-        Some(open) if !open.is_empty() => true,
-        Some(_) => {
-            drop(transactions.remove(transaction as usize));
-            false
-        }
-        None => false,
+    let has_writes = transactions.has_writes(transaction as usize);
+    if !has_writes {
+        drop(transactions.take(transaction as usize));
     }
+    has_writes
 }
 
 /// Commits a transaction: resolves with its version after the group commit has acknowledged it, and
@@ -44,16 +43,16 @@ pub(crate) async fn op_kora_commit(
     state: Rc<RefCell<OpState>>,
     #[smi] transaction: u32,
 ) -> Result<f64, OpError> {
-    let transaction = state
-        .borrow_mut()
-        .borrow_mut::<WorkerState>()
-        .transactions
-        .try_remove(transaction as usize);
-    match transaction {
-        Some(transaction) => {
-            let committed = transaction.commit().await?;
-            Ok(committed.version.map_or(f64::NAN, |version| version.0))
-        }
-        None => Ok(f64::NAN),
-    }
+    let transaction = {
+        let mut state = state.borrow_mut();
+        let worker = state.borrow_mut::<WorkerState>();
+        let Some(transaction) = worker.transactions.take(transaction as usize)? else {
+            return Ok(f64::NAN);
+        };
+        worker.commits += 1;
+        transaction
+    };
+    let committed = transaction.commit().await;
+    state.borrow_mut().borrow_mut::<WorkerState>().commits -= 1;
+    Ok(committed?.version.map_or(f64::NAN, |version| version.0))
 }

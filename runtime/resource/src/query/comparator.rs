@@ -24,6 +24,28 @@ impl Comparator {
         })
     }
 
+    /// The name by which code knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Comparator::Equals => "equals",
+            Comparator::NotEqual => "not_equal",
+            Comparator::Less => "less_than",
+            Comparator::LessEqual => "less_than_equal",
+            Comparator::Greater => "greater_than",
+            Comparator::GreaterEqual => "greater_than_equal",
+            Comparator::Contains => "contains",
+            Comparator::StartsWith => "starts_with",
+            Comparator::EndsWith => "ends_with",
+            Comparator::In => "in",
+            Comparator::Between => "between",
+            Comparator::NotContains => "not_contains",
+            Comparator::NotStartsWith => "not_starts_with",
+            Comparator::NotEndsWith => "not_ends_with",
+            Comparator::NotIn => "not_in",
+            Comparator::NotBetween => "not_between",
+        }
+    }
+
     /// The comparator that finds all that this one does not; `None` where the language has none.
     fn negated(self) -> Option<Comparator> {
         match self {

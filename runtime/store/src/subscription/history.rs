@@ -15,7 +15,7 @@ const BATCH: u64 = 512;
 
 /// A reading of the log in progress: from `next` up to and including `end`.
 #[derive(Debug)]
-pub(super) struct History {
+pub(crate) struct History {
     covered: Covered,
     next: Seq,
     end: Seq,
@@ -23,7 +23,7 @@ pub(super) struct History {
 
 impl History {
     /// The changes after `time`, which is left out, up to `end`.
-    pub(super) fn since(
+    pub(crate) fn since(
         table: &Table,
         covered: Covered,
         time: Version,
@@ -69,8 +69,13 @@ impl History {
         Ok(History { covered, next, end })
     }
 
+    /// Reads no further.
+    pub(crate) fn end(&mut self) {
+        self.next = Seq(self.end.0 + 1);
+    }
+
     /// The next events; `None` at the end.
-    pub(super) fn next_batch(&mut self, table: &Table) -> Result<Option<Vec<Arc<Frame>>>> {
+    pub(crate) fn next_batch(&mut self, table: &Table) -> Result<Option<Vec<Arc<Frame>>>> {
         if self.next > self.end {
             return Ok(None);
         }

@@ -26,7 +26,8 @@ impl Resource for Table {
     }
 
     fn verbs(&self) -> VerbSet {
-        Verb::ALL.into_iter().collect()
+        // Copying and moving records is for classes to say how.
+        Verb::ALL.into_iter().filter(|verb| !matches!(verb, Verb::Copy | Verb::Move)).collect()
     }
 
     fn schema(&self) -> Option<Arc<TableSchema>> {
@@ -45,6 +46,14 @@ impl Resource for Table {
                 Verb::Delete => self.remove(&caller, target).await,
                 Verb::Query => self.query(&caller, &target, body),
                 Verb::Publish => self.send(&caller, target, body).await,
+                Verb::Copy | Verb::Move => Err(Error::new(
+                    ErrorKind::MethodNotAllowed(Resource::verbs(&*self)),
+                    format!(
+                        "The {} does not have a {} method implemented",
+                        self.name,
+                        verb.method()
+                    ),
+                )),
             }
         })
     }

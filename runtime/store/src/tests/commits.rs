@@ -226,7 +226,7 @@ async fn an_error_of_lmdb_fails_its_batch_and_the_writer_goes_on() {
     let table = fixture.table(DOG);
     let mut set = WriteSet::default();
     let op = Op::Put(Content::new(dog("x", "a", 1)));
-    let write = Write { table: Arc::clone(&table), id: "x".into(), op };
+    let write = Write { table: Arc::clone(&table), id: "x".into(), op, expires: None };
     // No transaction makes such a key; LMDB refuses it.
     set.add(Key::from_elem(b'x', 3000), write);
     let error = table.owner().commit(set).await.expect_err("too long for LMDB");

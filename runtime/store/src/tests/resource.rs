@@ -33,7 +33,7 @@ async fn value(table: &Arc<Table>, url: &str) -> Option<Value> {
                 .collect()
                 .await,
         )),
-        ReplyBody::Raw { .. } => panic!("a table has no raw replies"),
+        ReplyBody::Raw { .. } | ReplyBody::Stream { .. } => panic!("a table has no raw replies"),
     }
 }
 

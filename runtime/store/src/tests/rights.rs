@@ -55,7 +55,7 @@ async fn shown(reply: Reply) -> String {
             });
             text(&Value::Array(items.collect()))
         }
-        ReplyBody::Raw { .. } => "raw".to_owned(),
+        ReplyBody::Raw { .. } | ReplyBody::Stream { .. } => "raw".to_owned(),
     }
 }
 

@@ -91,7 +91,7 @@ fn plan_write(
             return Err(Error::conflict("Record already exists"));
         }
         Op::Put(content) | Op::Create(content) => {
-            Some(whole(&definition, content, current, visible, version))
+            Some(whole(&definition, content, current, visible, version, write.expires))
         }
         Op::Patch(changes) => {
             let mut map = visible.cloned().unwrap_or_default();
@@ -102,7 +102,7 @@ fn plan_write(
                 // The changes themselves were checked when they were made; sums are known only now.
                 Some(_) => check_sums(&definition.schema, &map, changes)?,
             }
-            Some(whole(&definition, &Content::new(map), current, visible, version))
+            Some(whole(&definition, &Content::new(map), current, visible, version, write.expires))
         }
         Op::Delete if stored.is_some() => None,
         Op::Expire(expired) if stored.as_ref().map(Record::version) == Some(*expired) => None,
@@ -137,16 +137,19 @@ fn needs_properties(definition: &Definition, op: &Op) -> bool {
     matches!(op, Op::Patch(_)) || !definition.indexes.is_empty() || definition.assigns_times()
 }
 
-/// The record that `content` becomes, and its properties.
+/// The record that `content` becomes, and its properties. It ends at `expires`, or when its table
+/// says.
 fn whole(
     definition: &Definition,
     content: &Content,
     current: Option<&Record>,
     before: Option<&Map>,
     version: Version,
+    expires: Option<f64>,
 ) -> (Map, Record) {
     let created = current.map_or(version, Record::created);
-    let expires = definition.schema.expiration.map(|seconds| version.0 + seconds * 1000.0);
+    let of_table = || definition.schema.expiration.map(|seconds| version.0 + seconds * 1000.0);
+    let expires = expires.or_else(of_table);
     let mut map = content.map.clone();
     if definition.assigns_times() {
         assign_times(&definition.schema, &mut map, before, created, version);

@@ -1,0 +1,150 @@
+// The pipeline behind the static methods (harper-resources.md section 3): find the context, join or
+// open a transaction, make the instance, check permissions, call the instance's method in the order
+// that it expects. Synchronous where nothing in it waits.
+import { type Arguments, Order, orderOf } from "ext:kora/harperdb/arguments.ts";
+import { ambientContext, Context, runWith } from "ext:kora/harperdb/context.ts";
+import { AccessViolation, missingMethod } from "ext:kora/harperdb/errors.ts";
+import type { RequestTarget } from "ext:kora/harperdb/target.ts";
+import { isThenable, transactional } from "ext:kora/harperdb/transaction.ts";
+
+/** Which right a method needs. */
+type Access = "read" | "update" | "create" | "delete";
+
+/** What the pipeline knows of a method. */
+interface Method {
+  name: string;
+  access: Access;
+  /** Whether the instance's method takes data besides the target. */
+  takesData: boolean;
+  /** Whether what the method assigns to its instance is saved. */
+  updates: boolean;
+}
+
+function method(name: string, access: Access, takesData: boolean, updates = false): Method {
+  return { name, access, takesData, updates };
+}
+
+export const METHODS = {
+  get: method("get", "read", false),
+  put: method("put", "update", true),
+  patch: method("patch", "update", true),
+  post: method("post", "create", true, true),
+  delete: method("delete", "delete", false),
+  create: method("create", "create", true),
+  update: method("update", "update", true),
+  search: method("search", "read", false),
+  query: method("search", "read", true),
+  publish: method("publish", "create", true, true),
+  subscribe: method("subscribe", "read", false),
+  connect: method("connect", "read", true),
+  invalidate: method("invalidate", "update", false),
+  copy: method("copy", "create", true),
+  move: method("move", "delete", true),
+};
+
+/** Tells an instance of a table that it is being updated (section 9). */
+export const BEGIN_UPDATE = Symbol("begin update");
+/** Whether the record of an instance exists, without counting as a read. */
+export const EXISTS = Symbol("exists");
+
+/** The static methods that are the host's own, to tell them from a component's overrides. */
+const hostStatics = new WeakSet<Function>();
+
+/** Whether a component has overridden the static method `name` of `Class`. */
+export function overridesStatic(Class: any, name: string): boolean {
+  return typeof Class[name] === "function" && !hostStatics.has(Class[name]);
+}
+
+/** Marks the static methods of a host class as the host's own. */
+export function markHostStatics(Class: any): void {
+  for (const name of Object.getOwnPropertyNames(Class)) {
+    const value = Object.getOwnPropertyDescriptor(Class, name)?.value;
+    if (typeof value === "function") hostStatics.add(value);
+  }
+}
+
+/** Runs the pipeline for one call. */
+export function invoke(Class: any, method: Method, { target, data, context }: Arguments): any {
+  const outer = ambientContext();
+  const cx = context ?? outer ?? new Context();
+  const run = () =>
+    transactional<any>(
+      cx,
+      () =>
+        isThenable(data)
+          ? Promise.resolve(data).then((resolved) => enter(Class, method, target, resolved, cx))
+          : enter(Class, method, target, data, cx),
+    );
+  return cx === outer ? run() : runWith(cx, run);
+}
+
+function enter(Class: any, method: Method, target: RequestTarget, data: any, cx: Context): any {
+  const resource = Class.getResource(target, cx);
+  // A class may load its instance in its own time.
+  return isThenable(resource)
+    ? Promise.resolve(resource).then((resource) => pass(Class, resource, method, target, data, cx))
+    : pass(Class, resource, method, target, data, cx);
+}
+
+function pass(
+  Class: any,
+  resource: any,
+  method: Method,
+  target: RequestTarget,
+  data: any,
+  cx: Context,
+): any {
+  if (!cx.authorize) return act(Class, resource, method, target, data);
+  // The first wrapped method of a request decides; what it calls is not asked again.
+  cx.authorize = false;
+  // In target mode the methods of tables look at `target.checkPermission` themselves.
+  if (Class.loadAsInstance === false) return act(Class, resource, method, target, data);
+  const allowed = allows(resource, method.access, cx, target, data);
+  const proceed = (permitted: unknown) => {
+    if (!permitted) throw new AccessViolation(cx.user);
+    // Whoever may do this need not be asked by the table again.
+    if (target.checkPermission) target.checkPermission = false;
+    return act(Class, resource, method, target, data);
+  };
+  return isThenable(allowed) ? Promise.resolve(allowed).then(proceed) : proceed(allowed);
+}
+
+function allows(
+  resource: any,
+  access: Access,
+  cx: Context,
+  target: RequestTarget,
+  data: any,
+): unknown {
+  switch (access) {
+    case "read":
+      return resource.allowRead(cx.user, target, cx);
+    case "delete":
+      return resource.allowDelete(cx.user, target, cx);
+    case "create":
+      return resource.allowCreate(cx.user, data, cx);
+    case "update":
+      return resource[EXISTS]() === false
+        ? resource.allowCreate(cx.user, data, cx)
+        : resource.allowUpdate(cx.user, data, cx);
+  }
+}
+
+function act(
+  Class: any,
+  resource: any,
+  method: Method,
+  target: RequestTarget,
+  data: any,
+): any {
+  const action = resource[method.name];
+  if (typeof action !== "function") {
+    if (method.name === "get") return undefined;
+    throw missingMethod(Class.name, method.name);
+  }
+  if (method.updates && Class.loadAsInstance !== false) resource[BEGIN_UPDATE]?.();
+  if (!method.takesData) return action.call(resource, target);
+  return orderOf(Class, method.name) === Order.TargetFirst
+    ? action.call(resource, target, data)
+    : action.call(resource, data, target);
+}
