@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use kora_resource::{Call, Error, Exceeded, Item, Reply, ReplyBody, Result};
 use tokio::sync::oneshot;
@@ -210,6 +211,11 @@ fn take_reply(
         types::Body::Raw(raw) => {
             let (content_type, data) = encoding::raw(raw);
             ReplyBody::Raw { content_type, data }
+        }
+        types::Body::Pieces((content_type, stream, end)) => {
+            let pieces = streams::from_guest(store, (stream, end))?;
+            let chunks = Box::pin(pieces.map(|piece: Result<Vec<u8>>| Ok(Bytes::from(piece?))));
+            ReplyBody::Stream { content_type, chunks }
         }
     };
     let created = match reply.created.map(|id| encoding.decode_id(&id)).transpose() {

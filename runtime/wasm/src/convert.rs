@@ -67,6 +67,7 @@ fn target(target: &Target, encoding: Encoding) -> types::Target {
         is_collection: target.is_collection,
         property: target.property.clone(),
         search: target.search.clone(),
+        params: target.params.clone(),
     }
 }
 

@@ -28,11 +28,18 @@ pub struct Target {
     pub property: Option<String>,
     /// The text after `?`.
     pub search: Option<String>,
+    /// What the parameters of the resource's path found in the URL: `#[resource(path = "widget/:name")]`.
+    pub params: Vec<(String, String)>,
 }
 
 impl Target {
     pub fn id(&self) -> Option<&Id> {
         self.id.as_ref()
+    }
+
+    /// What the parameter `name` of the resource's path found in the URL.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The first value of `name` in the query, as plain `name=value` pairs.

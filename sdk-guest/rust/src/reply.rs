@@ -25,6 +25,7 @@ pub(crate) enum ReplyBody {
     Value(Vec<u8>),
     Items(Encoded),
     Raw(String, Vec<u8>),
+    Pieces(String, Encoded),
 }
 
 pub(crate) type Encoded = Pin<Box<dyn Stream<Item = Result<Vec<u8>>>>>;
@@ -48,6 +49,15 @@ impl Reply {
     /// Bytes with their own content type.
     pub fn raw(content_type: impl Into<String>, data: impl Into<Vec<u8>>) -> Reply {
         Reply { body: ReplyBody::Raw(content_type.into(), data.into()), ..Reply::default() }
+    }
+
+    /// Bytes with their own content type, sent as they are produced.
+    pub fn pieces(
+        content_type: impl Into<String>,
+        pieces: impl Stream<Item = Result<Vec<u8>>> + 'static,
+    ) -> Reply {
+        let body = ReplyBody::Pieces(content_type.into(), Box::pin(pieces));
+        Reply { body, ..Reply::default() }
     }
 
     /// 201 with `Location`, and the key as the body.
@@ -83,6 +93,7 @@ impl std::fmt::Debug for ReplyBody {
             ReplyBody::Raw(content_type, data) => {
                 write!(f, "Raw({content_type}, {} bytes)", data.len())
             }
+            ReplyBody::Pieces(content_type, _) => write!(f, "Pieces({content_type}, ..)"),
         }
     }
 }

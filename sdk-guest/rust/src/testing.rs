@@ -130,6 +130,13 @@ impl<R: Described> Calling<R> {
                 ReplyBody::Absent => None,
                 ReplyBody::Value(value) => Some(decode(&value, "the reply", 500)?),
                 ReplyBody::Raw(_, data) => Some(String::from_utf8_lossy(&data).into_owned().into()),
+                ReplyBody::Pieces(_, mut pieces) => {
+                    let mut all = Vec::new();
+                    while let Some(piece) = pieces.next().await {
+                        all.extend(piece?);
+                    }
+                    Some(String::from_utf8_lossy(&all).into_owned().into())
+                }
                 ReplyBody::Items(mut items) => {
                     let mut all = Vec::new();
                     while let Some(item) = items.next().await {

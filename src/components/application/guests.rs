@@ -11,8 +11,8 @@ use kora_store::Store;
 use kora_wasm::{Guest, GuestEngine, GuestModule, LoadError};
 
 use super::{Application, LoadFailure, run_blocking};
-use crate::components::registry::{Registration, Served};
 use crate::components::Settings;
+use crate::components::registry::{Claim, Registration, Served};
 
 /// The engine of all guests of the server, started for the first of them.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ impl Application {
                         table: exported.table,
                         protocols: Protocols::default(),
                         served: Served::ByGuest,
+                        claim: Claim::Ordinary,
                     }),
                 ),
                 Err(error) => self.fail(&file.url_directory, Arc::new(error).into()),

@@ -147,6 +147,9 @@ async fn answers() {
     for (language, server) in twins.each() {
         let raw = server.get("/Answers/?kind=raw").await.expect(200);
         assert_eq!((raw.header("content-type"), raw.body.as_str()), (Some("image/svg+xml"), "<svg/>"));
+        let pieces = server.get("/Answers/?kind=pieces").await.expect(200);
+        let shown = (pieces.header("content-type"), pieces.body.as_str());
+        assert_eq!(shown, (Some("text/plain"), "in three parts"), "{language}");
         let who = server.send("GET", "/Answers/?kind=who", &[("x-asked", "this")], "").await;
         assert_eq!(
             who.expect(200).json(),

@@ -29,6 +29,10 @@ impl Answers {
                 url: context.request.as_ref().map(|request| request.url.clone()),
             })
             .into_reply(),
+            Some("pieces") => {
+                let pieces = ["in ", "three ", "parts"].map(|piece| Ok(piece.as_bytes().to_vec()));
+                Ok(Reply::pieces("text/plain", stream::iter(pieces)))
+            }
             Some("items") => Ok(Reply::items(stream::iter((0..300).map(Ok)))),
             Some("teapot") => Err(Error::new(418, "short and stout").with_code("Teapot")),
             Some("broken") => {

@@ -127,6 +127,10 @@ export class Answers extends Public {
 				return 'with a header';
 			case 'who':
 				return { header: context.headers.get('x-asked') ?? null, method: context.method, url: context.url };
+			case 'pieces':
+				return new Response(new Blob(['in ', 'three ', 'parts']).stream(), {
+					headers: { 'content-type': 'text/plain' },
+				});
 			case 'items':
 				return (function* () {
 					for (let n = 0; n < 300; n++) yield n;

@@ -165,7 +165,7 @@ pub mod bindings {
     use self::kora::resource::types;
     use crate::call::Call;
     use crate::encoding::{decode, encode};
-    use crate::reply::ReplyBody;
+    use crate::reply::{Encoded, ReplyBody};
     use crate::resource::Outgoing;
     use crate::{Context, Error, Message, Messages, Reply, Request, Result, Target, User};
 
@@ -189,7 +189,7 @@ pub mod bindings {
 
     /// The number of the resource, and the call in the SDK's words.
     pub fn call(call: WitCall, incoming: Option<WitIncoming>) -> Result<(u32, Call), WitFailure> {
-        let types::Target { url, id, is_collection, property, search } = call.target;
+        let types::Target { url, id, is_collection, property, search, params } = call.target;
         let id = id.map(|id| decode(&id, "the id", 400)).transpose().map_err(failure)?;
         let context = Context {
             user: call.context.user.map(|user| User {
@@ -209,7 +209,7 @@ pub mod bindings {
         };
         let sdk = Call {
             verb: call.verb,
-            target: Target { url, id, is_collection, property, search },
+            target: Target { url, id, is_collection, property, search, params },
             body: call.body,
             context,
             incoming: incoming.map(|incoming| Messages::new(incoming.into_stream())),
@@ -223,34 +223,41 @@ pub mod bindings {
             ReplyBody::Absent => types::Body::Absent,
             ReplyBody::Value(value) => types::Body::Value(value),
             ReplyBody::Raw(content_type, data) => types::Body::Raw((content_type, data)),
-            ReplyBody::Items(mut items) => {
-                let (mut writer, reader) = wit_stream::new::<Vec<u8>>();
-                let (end, ended) = wit_future::new::<Result<(), WitFailure>>(|| Ok(()));
-                wit_bindgen::spawn_local(async move {
-                    let mut outcome = Ok(());
-                    while let Some(item) = items.next().await {
-                        match item {
-                            // What comes back was not read: nobody listens any more.
-                            Ok(item) => {
-                                if writer.write_one(item).await.is_some() {
-                                    break;
-                                }
-                            }
-                            Err(error) => {
-                                outcome = Err(failure(error));
-                                break;
-                            }
-                        }
-                    }
-                    drop(writer);
-                    // The reader may be gone.
-                    drop(end.write(outcome).await);
-                });
-                types::Body::Items((reader, ended))
+            ReplyBody::Items(items) => types::Body::Items(send(items)),
+            ReplyBody::Pieces(content_type, pieces) => {
+                let (reader, ended) = send(pieces);
+                types::Body::Pieces((content_type, reader, ended))
             }
         };
         let created = created.map(|id| encode(&id)).transpose().map_err(failure)?;
         Ok(WitReply { status, headers, body, created })
+    }
+
+    /// Hands the host a sequence that goes on after the call has answered.
+    fn send(mut items: Encoded) -> super::WitSequence {
+        let (mut writer, reader) = wit_stream::new::<Vec<u8>>();
+        let (end, ended) = wit_future::new::<Result<(), WitFailure>>(|| Ok(()));
+        wit_bindgen::spawn_local(async move {
+            let mut outcome = Ok(());
+            while let Some(item) = items.next().await {
+                match item {
+                    // What comes back was not read: nobody listens any more.
+                    Ok(item) => {
+                        if writer.write_one(item).await.is_some() {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        outcome = Err(failure(error));
+                        break;
+                    }
+                }
+            }
+            drop(writer);
+            // The reader may be gone.
+            drop(end.write(outcome).await);
+        });
+        (reader, ended)
     }
 
     pub fn outgoing(messages: Result<Outgoing>) -> Result<WitOutgoing, WitFailure> {
