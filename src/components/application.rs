@@ -323,6 +323,7 @@ impl Application {
             workers: settings.workers,
             environment,
             grants: self.grants.clone(),
+            limits: self.limits.or(kora_js::DEFAULT_LIMITS),
         };
         match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {

@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod class_limits;
 mod class_reload;
 mod classes;
 mod connect;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    Call, Connect, Documentation, Error, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+    Call, Connect, Documentation, Error, Exceeded, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -50,6 +50,20 @@ impl ClassResource {
             .upgrade()
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))
     }
+
+    /// The worker's answer. Past `limits.wallTime` the caller is told so; the code, which waits for something, goes on
+    /// unheard.
+    async fn within_wall_time<T>(
+        &self,
+        generation: &Generation,
+        answered: oneshot::Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limits = generation.limits();
+        match tokio::time::timeout(limits.wall_time, answered).await {
+            Ok(answer) => answer.map_err(|_| unanswered())?,
+            Err(_) => Err(limits.error(Exceeded::WallTime, &self.name)),
+        }
+    }
 }
 
 /// The worker ended before it answered.
@@ -80,7 +94,7 @@ impl Resource for ClassResource {
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
             let in_flight = generation.submit(job, &self.served_by)?;
-            let mut reply = answered.await.map_err(|_| unanswered())??;
+            let mut reply = self.within_wall_time(&generation, answered).await?;
             // The worker is needed until the last item, not only until the answer begins.
             reply.body = match reply.body {
                 ReplyBody::Items(items) => ReplyBody::Items(Box::pin(items.inspect(move |_| {
@@ -110,7 +124,7 @@ impl Resource for ClassResource {
             let job = Job::Connect { export: self.export, connect, opening };
             let _in_flight = generation.submit(job, &self.served_by)?;
             // Given up while it waits, this drops the stream: the class hears that the client is gone.
-            Ok(match answered.await.map_err(|_| unanswered())?? {
+            Ok(match self.within_wall_time(&generation, answered).await? {
                 Consent::Stream => Box::pin(stream) as Outgoing,
                 Consent::Nothing => Box::pin(futures_util::stream::empty()),
             })

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kora_resource::schema::Protocols;
-use kora_resource::{Accounts, Error, Resource, Result};
+use kora_resource::{Accounts, Error, Limits, Resource, Result};
 use kora_store::{Store, Table};
 use tokio::sync::watch;
 
@@ -39,6 +39,8 @@ pub struct Application {
     pub environment: HashMap<String, String>,
     /// What it may touch outside its isolate.
     pub grants: Grants,
+    /// How much it may use.
+    pub limits: Limits,
 }
 
 /// What lies around a component's code, the same for all of its workers.
@@ -48,6 +50,7 @@ pub(crate) struct Surroundings {
     pub(crate) temporary: PathBuf,
     pub(crate) environment: HashMap<String, String>,
     pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
 }
 
 impl Surroundings {
@@ -66,7 +69,8 @@ impl Surroundings {
             .collect();
         environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
         environment.extend(application.environment.clone());
-        Surroundings { directory, temporary, environment, grants: application.grants.clone() }
+        let (grants, limits) = (application.grants.clone(), application.limits);
+        Surroundings { directory, temporary, environment, grants, limits }
     }
 }
 
@@ -87,6 +91,7 @@ pub struct Generation {
     exports: Mutex<Vec<(u32, Exported)>>,
     tables: Vec<Arc<Table>>,
     open_sockets: Arc<AtomicUsize>,
+    limits: Limits,
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
     this: Weak<Generation>,
@@ -146,6 +151,7 @@ pub async fn load(
         exports: Mutex::default(),
         tables,
         open_sockets: Arc::default(),
+        limits: application.limits,
         next: AtomicUsize::new(0),
         this: this.clone(),
     }))
@@ -227,6 +233,10 @@ impl Generation {
         workers.drain(..).map(Worker::end).collect()
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {
         &self.open_sockets
     }
@@ -247,10 +257,16 @@ impl Generation {
     /// Gives a job to the worker with the least to do, of those that have registered the export.
     pub(crate) fn submit(&self, job: Job, served_by: &ServedBy) -> Result<InFlight> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        let running: usize = workers.iter().map(Worker::in_flight).sum();
+        if running >= self.limits.concurrency {
+            return Err(Error::unavailable(format!(
+                "the component has as many calls under way as limits.concurrency allows, {running}: try again"
+            )));
+        }
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
-            .filter(|worker| served_by.contains(worker.index()))
+            .filter(|worker| served_by.contains(worker.index()) && !worker.is_gone())
             .min_by_key(|worker| worker.in_flight())
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
             .submit(job)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Target, User, Verb};
+use kora_resource::{Call, Exceeded, Limits, Target, User, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
@@ -23,6 +23,7 @@ use crate::ops::administration::OpenHistories;
 use crate::ops::host::OpenItems;
 use crate::permissions::{self, ReadableRoots};
 use crate::state::{Answer, PendingCall, WorkerState};
+use crate::watchdog::Pulse;
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
 
@@ -30,6 +31,8 @@ use crate::{extension, values, web};
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a worker that ends goes on with what was begun.
 const DRAIN: Duration = Duration::from_secs(2);
+/// What an isolate whose heap is full may still allocate, each time that it asks.
+const ROOM_TO_STOP: usize = 32 << 20;
 /// How many users an isolate keeps the objects of; the oldest goes first.
 const USERS: usize = 64;
 
@@ -40,6 +43,16 @@ pub(crate) struct Isolate {
     application: Arc<str>,
     entry: Option<Entry>,
     users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
+    limits: Limits,
+    pulse: Arc<Pulse>,
+}
+
+/// Why a worker no longer serves.
+pub(crate) enum Served {
+    /// Nobody has anything to ask any more.
+    ToTheEnd,
+    /// Its code passed a limit and was stopped. What it has begun is answered with that; the isolate is of no more use.
+    Stopped,
 }
 
 /// The host's functions in JavaScript (`harperdb/dispatch.ts`).
@@ -56,7 +69,7 @@ fn missing(name: &str) -> CoreError {
 }
 
 impl Isolate {
-    pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+    pub(crate) fn new(options: WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, LoadError> {
         let around = &options.surroundings;
         let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
         let permissions =
@@ -79,10 +92,11 @@ impl Isolate {
             module_loader: Some(Rc::new(ComponentModules::new(packages))),
             extension_transpiler: Some(Rc::new(extension::transpile)),
             extensions,
+            create_params: Some(v8::CreateParams::default().heap_limits(0, around.limits.memory)),
             ..RuntimeOptions::default()
         });
         let application = options.application.clone();
-        let js = created.map_err(|error| LoadError::Worker {
+        let mut js = created.map_err(|error| LoadError::Worker {
             application: application.to_string(),
             message: describe(&error),
         })?;
@@ -109,7 +123,22 @@ impl Isolate {
                 application: application.clone(),
             });
         }
-        Ok(Isolate { js, modules: options.modules, application, entry: None, users: Vec::new() })
+        pulse.begin(js.v8_isolate().thread_safe_handle(), &around.limits);
+        let full = pulse.clone();
+        js.add_near_heap_limit_callback(move |current, _| {
+            full.stop(Exceeded::Memory);
+            // Room to come to the end in: where there is none the engine ends the process.
+            current.saturating_add(ROOM_TO_STOP)
+        });
+        Ok(Isolate {
+            js,
+            modules: options.modules,
+            application,
+            entry: None,
+            users: Vec::new(),
+            limits: options.surroundings.limits,
+            pulse: pulse.clone(),
+        })
     }
 
     /// Sets up the host module, then imports the component's modules in order and walks their exports.
@@ -210,10 +239,14 @@ impl Isolate {
 
     /// Serves until the last handle of the worker is gone, then lets what was begun come to its end,
     /// for at most [`DRAIN`]: `finally` blocks run, and what they write is committed.
-    pub(crate) async fn serve(&mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(crate) async fn serve(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Served {
         let mut sweeps = tokio::time::interval(SWEEP);
         sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        std::future::poll_fn(|cx| self.poll_serve(cx, &mut jobs, &mut sweeps)).await;
+        let served = std::future::poll_fn(|cx| self.poll_serve(cx, jobs, &mut sweeps)).await;
+        if let Err(exceeded) = served {
+            self.abandon(exceeded);
+            return Served::Stopped;
+        }
         for (_, socket) in &self.js.op_state().borrow().borrow::<WorkerState>().sockets {
             socket.leave();
         }
@@ -229,6 +262,42 @@ impl Isolate {
                 self.application
             );
         }
+        Served::ToTheEnd
+    }
+
+    /// Answers all that was begun with the limit that its code passed. Which call's code it was is known only where
+    /// there is one; the others are told that trying again may help.
+    fn abandon(&mut self, exceeded: Exceeded) {
+        let op_state = self.js.op_state();
+        let mut op_state = op_state.borrow_mut();
+        let state = op_state.borrow_mut::<WorkerState>();
+        let names: Vec<String> =
+            state.exports.entries().into_iter().map(|entry| entry.class.name).collect();
+        let application = self.application.to_string();
+        let calls: Vec<PendingCall> = state.calls.drain().collect();
+        let title = match calls.as_slice() {
+            [call] => names.get(call.export).unwrap_or(&application),
+            _ => &application,
+        };
+        let error = self.limits.error(exceeded, title);
+        let running: Vec<&str> =
+            calls.iter().filter_map(|call| names.get(call.export)).map(String::as_str).collect();
+        tracing::error!(
+            target: "component", application = %self.application,
+            "{error}; calls that ran: [{}]; its worker starts again", running.join(", ")
+        );
+        for call in calls {
+            // A caller that is gone does not ask.
+            match call.into_answer() {
+                Some(Answer::Reply(answer)) => drop(answer.send(Err(error.clone()))),
+                Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error.clone()))),
+                None => {}
+            }
+        }
+        for (_, socket) in &state.sockets {
+            socket.finish(Some(error.clone()));
+        }
+        op_state.borrow_mut::<OpenItems>().fail(&error);
     }
 
     fn poll_serve(
@@ -236,11 +305,16 @@ impl Isolate {
         cx: &mut TaskContext<'_>,
         jobs: &mut mpsc::Receiver<Job>,
         sweeps: &mut tokio::time::Interval,
-    ) -> Poll<()> {
+    ) -> Poll<Result<(), Exceeded>> {
         let mut closed = false;
         loop {
             match jobs.poll_recv(cx) {
-                Poll::Ready(Some(job)) => self.begin(job),
+                Poll::Ready(Some(job)) => {
+                    self.begin(job);
+                    if let Some(exceeded) = self.pulse.exceeded() {
+                        return Poll::Ready(Err(exceeded));
+                    }
+                }
                 Poll::Ready(None) => {
                     closed = true;
                     break;
@@ -252,7 +326,11 @@ impl Isolate {
             self.sweep();
         }
         self.poll_events(cx);
-        if closed { Poll::Ready(()) } else { Poll::Pending }
+        match (self.pulse.exceeded(), closed) {
+            (Some(exceeded), _) => Poll::Ready(Err(exceeded)),
+            (None, true) => Poll::Ready(Ok(())),
+            (None, false) => Poll::Pending,
+        }
     }
 
     /// Looks for transactions that were left open.
@@ -276,6 +354,8 @@ impl Isolate {
     }
 
     fn poll_events(&mut self, cx: &mut TaskContext<'_>) {
+        let pulse = self.pulse.clone();
+        let _inside = pulse.enter();
         if let Poll::Ready(Err(error)) =
             self.js.poll_event_loop(cx, PollEventLoopOptions::default())
         {
@@ -288,12 +368,14 @@ impl Isolate {
     }
 
     fn begin(&mut self, job: Job) {
+        let pulse = self.pulse.clone();
+        let _inside = pulse.enter();
         match job {
             Job::Call { export, call, answer } => {
                 let Call { verb, target, body, context } = call;
                 let authorize = context.authorize;
                 let user = context.user.clone();
-                let number = self.insert(PendingCall::new(context, body, Answer::Reply(answer)));
+                let number = self.insert(PendingCall::new(export, context, body, Answer::Reply(answer)));
                 self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
             Job::Connect { export, connect, opening } => {
@@ -305,7 +387,7 @@ impl Isolate {
                     .op_state()
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
-                    .open(connect, opening);
+                    .open(export, connect, opening);
                 self.enter(
                     number,
                     export,
@@ -382,7 +464,11 @@ impl Isolate {
             }
         }
         function.call(scope, undefined, &arguments);
-        // The entry functions catch everything themselves; an exception here is the host's own fault.
+        // The entry functions catch everything themselves, but for being stopped; any other exception here is the
+        // host's own fault.
+        if self.pulse.exceeded().is_some() {
+            return;
+        }
         if let Some(exception) = scope.exception() {
             let error = JsError::from_v8_exception(scope, exception);
             tracing::error!("the host's dispatch failed: {error}");

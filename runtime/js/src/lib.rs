@@ -26,6 +26,7 @@ mod socket;
 mod state;
 mod transpile;
 mod values;
+mod watchdog;
 mod web;
 mod worker;
 
@@ -33,3 +34,4 @@ pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
 pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};
+pub use watchdog::DEFAULT_LIMITS;
