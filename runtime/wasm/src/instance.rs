@@ -64,7 +64,7 @@ impl State {
             resources: ResourceTable::new(),
             limiter: MemoryLimiter { limit: info.limits.memory, used: 0, meter: meter.clone() },
             meter,
-            // Nothing is granted: no file, no environment, no socket; output goes to the log.
+            // Nothing is granted: no file, no environment, no socket, and standard output goes nowhere: guests log.
             wasi: WasiCtx::builder().build(),
         }
     }

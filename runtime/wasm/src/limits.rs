@@ -32,6 +32,7 @@ impl Meter {
     /// Begins new work.
     pub(crate) fn reset(&self) {
         self.ticks.store(0, Ordering::Relaxed);
+        self.exceeded.store(0, Ordering::Relaxed);
     }
 
     /// One tick found the instance running; whether it may go on.
@@ -126,6 +127,8 @@ mod tests {
         assert!(meter.tick(1));
         assert!(!meter.tick(1));
         assert_eq!(meter.exceeded(), Some(Exceeded::Cpu));
+        meter.reset();
+        assert_eq!(meter.exceeded(), None);
         assert!(meter.take_gave_way() && !meter.take_gave_way());
     }
 }

@@ -27,6 +27,9 @@ async fn each_limit_stops_what_passes_it_and_names_itself() {
         assert!(began.elapsed() < limit + SLACK, "{how}: {:?}", began.elapsed());
         assert!(answer.json()["title"].as_str().unwrap().contains(named), "{how}: {answer:?}");
         server.stderr.wait_for(named);
+        if how == "panic" {
+            server.stderr.wait_for("panicked at src/lib.rs:");
+        }
         assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine", "after {how}");
     }
 }

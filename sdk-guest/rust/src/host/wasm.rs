@@ -145,6 +145,14 @@ pub(crate) async fn fetch(request: Request) -> Result<Response> {
     Ok(Response { status, headers, body })
 }
 
+/// Has panics written to the server's log, with file and line: a guest has no standard error.
+fn report_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| log(Level::Error, panic.to_string())));
+    });
+}
+
 #[doc(hidden)]
 pub mod bindings {
     //! The world's bindings, and what `export!` needs of them.
@@ -189,6 +197,7 @@ pub mod bindings {
 
     /// The number of the resource, and the call in the SDK's words.
     pub fn call(call: WitCall, incoming: Option<WitIncoming>) -> Result<(u32, Call), WitFailure> {
+        super::report_panics();
         let types::Target { url, id, is_collection, property, search, params } = call.target;
         let id = id.map(|id| decode(&id, "the id", 400)).transpose().map_err(failure)?;
         let context = Context {
