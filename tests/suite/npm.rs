@@ -267,7 +267,7 @@ async fn a_module_that_fails_says_where() {
 }
 
 /// The well-known packages, installed once below the target folder.
-fn well_known() -> Option<PathBuf> {
+pub fn well_known() -> Option<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/npm");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm");
     std::fs::create_dir_all(&folder).unwrap();

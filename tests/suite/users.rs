@@ -48,7 +48,7 @@ const USERS: [&str; 7] =
 const MODULE: &str = include_str!("users/resources.ts");
 
 /// A `Basic` header's value.
-fn basic(username: &str, password: &str) -> String {
+pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", base64(format!("{username}:{password}").as_bytes()))
 }
 

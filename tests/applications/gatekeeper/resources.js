@@ -1,0 +1,9 @@
+export class Hello extends Resource {
+	allowRead() {
+		return true;
+	}
+
+	get() {
+		return { remaining: this.getContext().remaining };
+	}
+}
