@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{GUEST, RUST, SCHEMA, misbehaving, rust};
+use super::{GUEST, RUST, SCHEMA, rust};
 use crate::harness::client::Answer;
 use crate::harness::{App, guest};
 
@@ -65,27 +65,37 @@ async fn what_is_no_guest_of_ours_is_refused_with_the_reason() {
     assert!(missing.body.contains(".wasm"), "{missing:?}");
 }
 
+/// The same guest in other bytes: with a custom section more.
+fn again(guest: &[u8]) -> Vec<u8> {
+    [guest, &[0, 6, 5], b"again"].concat()
+}
+
 #[tokio::test]
 async fn a_guest_is_replaced_while_it_serves() {
-    let app = misbehaving("");
-    let good = std::fs::read(app.directory().join("resources/misbehaving.wasm")).unwrap();
+    let app = rust();
+    let good = std::fs::read(app.directory().join(GUEST)).unwrap();
     let server = app.dev();
-    server.get("/Bad/").await.expect(200);
-    let mut old = server.socket("/Bad?how=hold").await;
-    assert_eq!(old.next().await, json!("first"));
+    let mut old = server.socket("/Echo").await;
+    assert_eq!(old.next().await, json!("hello"));
 
     // One that does not load leaves the old one serving.
-    app.write_bytes("resources/misbehaving.wasm", b"broken");
+    app.write_bytes(GUEST, b"broken");
     let line = server.stderr.wait_for("Not reloaded");
-    assert!(line.contains("misbehaving.wasm") && line.contains("\\0asm"), "{line}");
-    server.get("/Bad/").await.expect(200);
+    assert!(line.contains("kennel.wasm") && line.contains("\\0asm"), "{line}");
+    server.get("/Motto/").await.expect(200);
 
-    // A new one has its paths, one that is gone has none.
-    app.write_bytes("resources/misbehaving.wasm", &good);
-    app.write("schema.graphql", SCHEMA.1);
-    app.write("config.yaml", RUST.1);
-    app.write_bytes(GUEST, &guest::guest("examples/rust-guest"));
-    server.until("/Motto/", |answer: &Answer| answer.status == 200).await;
+    // A new one takes over; who listens to the old one goes on.
+    app.write_bytes(GUEST, &again(&good));
+    server.stdout.wait_for(GUEST);
+    server.get("/Motto/").await.expect(200);
+    assert_eq!(server.socket("/Echo").await.next().await, json!("hello"));
+    old.send(r#"{"say":"still there"}"#).await;
+    assert_eq!(old.next().await, json!({"heard": "still there"}));
+
+    // A new file has its paths, one that is gone has none.
+    let other = guest::guest("tests/fixtures/guests/misbehaving");
+    app.write_bytes("resources/misbehaving.wasm", &other);
+    server.until("/Bad/", |answer: &Answer| answer.status == 200).await;
     std::fs::remove_file(app.directory().join("resources/misbehaving.wasm")).unwrap();
     server.until("/Bad/", |answer: &Answer| answer.status == 404).await;
     server.get("/Motto/").await.expect(200);
