@@ -19,14 +19,15 @@ pub(super) fn rebuild(directory: &Path, changed: Vec<PathBuf>) -> Vec<PathBuf> {
         return changed;
     }
     let crates = crates(directory);
-    let is_of = |guest: &GuestCrate, path: &Path| {
-        guest_crates::is_source(path) && path.starts_with(&guest.directory)
-    };
     let (sources, others): (Vec<_>, Vec<_>) =
         changed.into_iter().partition(|path| crates.iter().any(|guest| is_of(guest, path)));
     let touched = crates.iter().filter(|guest| sources.iter().any(|path| is_of(guest, path)));
     build(&touched.cloned().collect::<Vec<_>>());
     others
+}
+
+fn is_of(guest: &GuestCrate, path: &Path) -> bool {
+    guest_crates::is_source(path) && path.starts_with(&guest.directory)
 }
 
 fn crates(directory: &Path) -> Vec<GuestCrate> {

@@ -151,8 +151,8 @@ fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
 
 /// Whether a compiler keeps its output there: cargo's target folder of a guest.
 fn is_build_output(directory: &Path, path: &Path) -> bool {
-    let inside = path.ancestors().take_while(|folder| *folder != directory);
-    inside.into_iter().any(|folder| folder.join(CACHE_TAG).exists())
+    let mut inside = path.ancestors().take_while(|folder| *folder != directory);
+    inside.any(|folder| folder.join(CACHE_TAG).exists())
 }
 
 /// Leaves out what editors write beside the file that they save, and everything hidden.

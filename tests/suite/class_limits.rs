@@ -14,7 +14,7 @@ const SLACK: Duration = Duration::from_secs(5);
 
 fn app(limits: &str) -> App {
     let config = format!("rest: true\njsResource: {{ files: resources.ts }}\nlimits: {{ {limits} }}\n");
-    App::new(&[("config.yaml", &config), ("resources.ts", MODULE)])
+    App::new(&[("config.yaml", config.as_str()), ("resources.ts", MODULE)])
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ struct Twins {
 impl Twins {
     fn serve() -> Twins {
         let rust = rust();
-        let typescript = App::new(&[&[SCHEMA], &TYPESCRIPT[..]].concat());
+        let typescript = App::new(&[&TYPESCRIPT[..], &[SCHEMA]].concat());
         Twins { rust: rust.run_on(2), typescript: typescript.run_on(2), _apps: [rust, typescript] }
     }
 
@@ -55,10 +55,8 @@ impl Twins {
 
 /// An application with the guest that misbehaves, in the file `resources/misbehaving.wasm`.
 fn misbehaving(config: &str) -> App {
-    let app = App::new(&[(
-        "config.yaml",
-        &format!("rest: true\nwasmResource: {{ files: resources/*.wasm }}\n{config}"),
-    )]);
+    let config = format!("rest: true\nwasmResource: {{ files: resources/*.wasm }}\n{config}");
+    let app = App::new(&[("config.yaml", config.as_str())]);
     app.write_bytes("resources/misbehaving.wasm", &guest::guest("tests/fixtures/guests/misbehaving"));
     app
 }

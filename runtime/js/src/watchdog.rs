@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(5);
 const IDLE_TICKS: u32 = 200;
 
 /// What one worker shows of itself. A worker that gets a new isolate keeps its pulse.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Pulse {
     /// Odd while the worker is in its isolate; grows with each entry and each exit.
     turn: AtomicU64,

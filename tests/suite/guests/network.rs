@@ -28,7 +28,10 @@ async fn only_hosts_that_are_named_are_reached() {
     let address = answering().await;
     let named = misbehaving(&format!("permissions: {{ net: ['{address}'] }}\n"));
     let server = named.run();
-    let fetch = |url: String| format!("/Fetch/?url={}", url.replace(':', "%3A").replace('/', "%2F"));
+    let fetch = |url: String| {
+        let url = url.replace(':', "%3A").replace('/', "%2F").replace(' ', "%20");
+        format!("/Fetch/?url={url}")
+    };
     let answer = server.get(&fetch(format!("http://{address}/x"))).await.expect(200);
     assert_eq!(answer.json(), json!([203, "guest"]));
     for url in [format!("http://localhost:{}/", address.port()), "http://127.0.0.1:1/".to_owned()] {
