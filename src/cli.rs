@@ -7,7 +7,9 @@ mod accounts;
 mod administrator;
 mod build;
 mod log;
+mod log_line;
 mod new;
+mod overrides;
 mod serving;
 mod types;
 
@@ -23,7 +25,8 @@ Examples:
   kora new dogs && kora dev dogs     make an application and serve it, reloading on every save
   kora new --rust dogs               the same with resources in Rust
   kora run apps --port 8080          serve all applications below the folder apps
-  kora run . --data /var/lib/dogs    keep the data elsewhere")]
+  kora run . --data /var/lib/dogs    keep the data elsewhere
+  kora run . --HTTP_PORT=8080        any setting of Harper's, as a flag or a variable")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -51,16 +54,33 @@ enum Command {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    log::start(arguments.log.as_deref());
+    let (arguments, settings) = overrides::split(std::env::args_os());
+    let arguments = Arguments::parse_from(arguments);
+    let log = arguments.log.as_deref();
+    let start_log = || log::start(log, None, None);
     let result = match arguments.command {
-        Command::Run(serving) => serving.serve(kora::Reloading::Off),
-        Command::Dev(serving) => serving.serve(kora::Reloading::OnChange),
-        Command::New(new) => new.write(),
-        Command::Build(build) => build.build(),
-        Command::Types(types) => types.write(),
-        Command::User(user) => user.run(),
-        Command::Role(role) => role.run(),
+        Command::Run(serving) => serving.serve(kora::Reloading::Off, &settings, log),
+        Command::Dev(serving) => serving.serve(kora::Reloading::OnChange, &settings, log),
+        Command::New(new) => {
+            start_log();
+            new.write()
+        }
+        Command::Build(build) => {
+            start_log();
+            build.build()
+        }
+        Command::Types(types) => {
+            start_log();
+            types.write()
+        }
+        Command::User(user) => {
+            start_log();
+            user.run()
+        }
+        Command::Role(role) => {
+            start_log();
+            role.run()
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,10 +9,12 @@
 mod application;
 mod data_loader;
 mod discovery;
+mod entries;
 mod environment;
 mod failed_resource;
 pub(crate) mod guest_builds;
 mod packages;
+mod plugin_packages;
 pub mod registry;
 pub mod watch;
 
@@ -24,14 +26,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use kora_resource::Resource;
+use kora_resource::schema::Protocols;
 use kora_store::Store;
 
 use crate::config::component::RestOptions;
+use crate::config::root::RootConfig;
 use crate::config::static_options::{Missing, Order};
+use crate::http::chain::Chain;
 use crate::users::Users;
 use application::Application;
 pub use application::{Guests, LoadFailure, StaticMount};
-use registry::Registry;
+use registry::{Claim, Registration, Registry, Served};
 
 /// Everything that is served at one moment.
 #[derive(Default)]
@@ -46,6 +52,10 @@ pub struct Snapshot {
     statics_answer_all: bool,
     /// What any application says about REST; `None` while none turns it on.
     pub rest: Option<RestOptions>,
+    /// The middleware of all applications; `None` while there is none.
+    pub chain: Option<Arc<Chain>>,
+    /// Who answers for WebSockets that no resource answers for.
+    pub sockets: Option<Arc<Registration>>,
 }
 
 impl Snapshot {
@@ -60,7 +70,13 @@ impl Snapshot {
 
     fn of(applications: &[Arc<Application>]) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        for application in applications {
+        let mut middleware = Vec::new();
+        let parts = applications.iter().flat_map(|application| application.with_nested());
+        for application in parts {
+            middleware.extend(application.middleware().cloned());
+            if let Some(sockets) = application.sockets() {
+                snapshot.sockets.get_or_insert_with(|| socket_registration(sockets));
+            }
             for registration in application.registrations() {
                 snapshot.registry.insert(registration);
             }
@@ -77,6 +93,9 @@ impl Snapshot {
                 merged.web_socket &= rest.web_socket;
             }
         }
+        if !middleware.is_empty() {
+            snapshot.chain = Some(Arc::new(Chain::new(&middleware)));
+        }
         snapshot
     }
 }
@@ -86,6 +105,12 @@ impl Snapshot {
 pub struct Settings {
     /// One application, or a folder of them.
     pub directory: PathBuf,
+    /// A folder of applications that come before those of `directory`.
+    pub components_root: Option<PathBuf>,
+    /// The configuration of the host as a whole.
+    pub root: Arc<RootConfig>,
+    /// The least level that components log, unless they say otherwise.
+    pub log_level: Option<String>,
     /// Where the databases live; never served and never watched.
     pub data: PathBuf,
     /// JavaScript workers of each application.
@@ -127,10 +152,10 @@ impl Components {
     ) -> io::Result<(Arc<Components>, Vec<LoadFailure>)> {
         let mut loaded = Vec::new();
         let mut failures = Vec::new();
-        for found in discovery::discover(&settings.directory)? {
+        for found in discovery::discover_all(&settings)? {
             let application = Application::load(&found, &settings, &store).await;
-            application.report_warnings();
-            failures.extend(application.failures.iter().cloned());
+            application.report_warnings(None);
+            failures.extend(application.all_failures());
             loaded.push(Arc::new(application));
         }
         let components = Components {
@@ -155,35 +180,39 @@ impl Components {
         &self.settings.data
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.settings.directory
+    /// The folders that applications come from.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
+        let settings = &self.settings;
+        settings.components_root.iter().chain([&settings.directory]).map(PathBuf::as_path)
     }
 
     /// Loads again whatever `changed` belongs to, and swaps it in.
     pub async fn reload(self: &Arc<Self>, changed: &[PathBuf]) -> io::Result<Reload> {
         let mut loaded = self.loaded.lock().await;
-        let found = discovery::discover(&self.settings.directory)?;
+        let found = discovery::discover_all(&self.settings)?;
         let mut next = Vec::with_capacity(found.len());
         let mut failures = Vec::new();
         let mut anything_loaded = found.len() != loaded.len();
         for found in &found {
             let old = loaded.iter().find(|old| old.directory == found.directory);
             if let Some(old) = old
-                && !changed.iter().any(|path| old.depends_on(path))
+                && (!changed.iter().any(|path| old.depends_on(path))
+                    || old.absorbs(&of_application(changed, old)).await)
             {
                 next.push(old.clone());
                 continue;
             }
             anything_loaded = true;
             let new = Application::load(found, &self.settings, &self.store).await;
-            failures.extend(new.failures.iter().cloned());
+            let failed = new.all_failures();
+            failures.extend(failed.iter().cloned());
             match old {
-                Some(old) if !new.failures.is_empty() && old.failures.is_empty() => {
+                Some(old) if !failed.is_empty() && old.all_failures().is_empty() => {
                     new.shutdown();
                     next.push(old.clone());
                 }
                 _ => {
-                    new.report_warnings();
+                    new.report_warnings(old.map(|old| &**old));
                     next.push(Arc::new(new));
                 }
             }
@@ -209,17 +238,18 @@ impl Components {
 
     /// Has what an application's code registers while it runs served, as long as it runs.
     fn follow(self: &Arc<Self>, application: &Application) {
-        let Some(mut changes) = application.changes() else { return };
-        // Something may have been registered since the snapshot was made.
-        changes.mark_changed();
-        let components = Arc::downgrade(self);
-        tokio::spawn(async move {
-            while changes.changed().await.is_ok() {
-                let Some(components) = components.upgrade() else { return };
-                let loaded = components.loaded.lock().await;
-                components.snapshot.store(Arc::new(Snapshot::of(&loaded)));
-            }
-        });
+        for mut changes in application.with_nested().into_iter().filter_map(Application::changes) {
+            // Something may have been registered since the snapshot was made.
+            changes.mark_changed();
+            let components = Arc::downgrade(self);
+            tokio::spawn(async move {
+                while changes.changed().await.is_ok() {
+                    let Some(components) = components.upgrade() else { return };
+                    let loaded = components.loaded.lock().await;
+                    components.snapshot.store(Arc::new(Snapshot::of(&loaded)));
+                }
+            });
+        }
     }
 
     /// Stops all guest code. For the end of the process: what it has begun may come to its end.
@@ -228,4 +258,21 @@ impl Components {
             application.stop().await;
         }
     }
+}
+
+/// The listeners of `server.ws`, as the router takes a resource.
+fn socket_registration(resource: Arc<dyn Resource>) -> Arc<Registration> {
+    Arc::new(Registration {
+        path: String::new(),
+        resource,
+        table: None,
+        protocols: Protocols::default(),
+        served: Served::ByGuest,
+        claim: Claim::Ordinary,
+    })
+}
+
+/// The changed paths that an application must load again for, or leave to its plugins.
+fn of_application(changed: &[PathBuf], application: &Application) -> Vec<PathBuf> {
+    changed.iter().filter(|path| application.depends_on(path)).cloned().collect()
 }

@@ -6,11 +6,13 @@
 
 pub mod component;
 pub mod file_set;
+pub mod files_option;
 pub mod guests;
 pub mod limits;
 mod permissions;
+pub mod root;
 pub mod static_options;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ use std::time::Duration;
 pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
 pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
 pub use kora_store::Durability;
+
+use root::{CorsSettings, RootConfig};
 
 /// The port that Harper's REST interface answers on, and ours.
 pub const DEFAULT_PORT: u16 = 9926;
@@ -63,6 +67,14 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// A folder of applications that are served besides, before `directory`.
+    pub components_root: Option<PathBuf>,
+    /// Pages of which other origins may ask.
+    pub cors: Option<CorsSettings>,
+    /// The least level that components log; what the root configuration says without it.
+    pub log_level: Option<String>,
+    /// The configuration of the host as a whole, as code reads it.
+    pub root: RootConfig,
     /// From how many bytes on bodies are compressed for clients that accept it
     /// (`http.compressionThreshold`); `None` for never.
     pub compress_from: Option<NonZeroUsize>,
@@ -99,6 +111,10 @@ impl Config {
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            components_root: None,
+            cors: None,
+            log_level: None,
+            root: RootConfig::default(),
             compress_from: Some(DEFAULT_COMPRESSION_THRESHOLD),
             local_clients: None,
             sessions: Sessions::On,

@@ -5,12 +5,15 @@
 
 pub(crate) mod authentication;
 pub(crate) mod body;
+pub mod chain;
 mod compression;
+pub(crate) mod cors;
 pub(crate) mod listener;
 pub(crate) mod negotiation;
 mod openapi;
 pub(crate) mod peer;
 pub(crate) mod problem;
+pub(crate) mod request_body;
 pub(crate) mod rest;
 pub(crate) mod router;
 pub(crate) mod static_files;

@@ -18,6 +18,7 @@ use crate::components::watch::{Watch, watch};
 use crate::components::{Components, Guests, LoadFailure, Settings};
 use crate::config::{Config, LocalClients, Reloading};
 use crate::http::authentication::Authentication;
+use crate::http::cors::Cors;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
@@ -71,19 +72,27 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
     let guests = Arc::new(Guests::new(config.workers.get(), data.join(".wasm")));
+    let components_root = match &config.components_root {
+        Some(folder) => Some(existing_folder(folder)?),
+        None => None,
+    };
     if config.reloading == Reloading::OnChange {
-        let directory = directory.clone();
-        let building = tokio::task::spawn_blocking(move || guest_builds::build_all(&directory));
-        if let Err(error) = building.await {
+        let folders: Vec<PathBuf> =
+            components_root.iter().chain([&directory]).cloned().collect();
+        let build = move || guest_builds::build_all(folders.iter().map(PathBuf::as_path));
+        if let Err(error) = tokio::task::spawn_blocking(build).await {
             tracing::error!("building the guests failed: {error}");
         }
     }
     let settings = Settings {
         directory,
+        components_root,
         data,
         workers: config.workers,
         guests,
         grace: config.grace,
+        log_level: config.log_level.clone().or_else(|| config.root.log_level()),
+        root: Arc::new(config.root.clone()),
         users: users.clone(),
     };
     let (components, failures) = Components::load(settings, store.clone())
@@ -97,14 +106,14 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
-    let authentication = Authentication::new(users, local_clients(&config, address));
-    let router = Router::new(
-        components.clone(),
-        config.body_limit,
-        config.compress_from,
-        drain.drain(),
-        authentication,
-    );
+    let router = Router {
+        components: components.clone(),
+        body_limit: config.body_limit,
+        cors: config.cors.clone().map(Cors::new),
+        compress_from: config.compress_from,
+        drain: drain.drain(),
+        authentication: Authentication::new(users, local_clients(&config, address)),
+    };
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
     Ok(Server { address, components, store, failures, drain, listening, watching })
 }

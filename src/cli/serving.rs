@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use kora::config::root::{Overrides, RootConfig, is_root_directory};
 use kora::config::{
-    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_PORT, Durability, LocalClients,
-    default_data_directory, default_workers,
+    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT, Durability,
+    LocalClients, Sessions, default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,25 +22,25 @@ pub(super) struct Serving {
     /// An application (a folder with config.yaml, schema.graphql or resources) or a folder of them
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// The address to listen on; 0.0.0.0 for all networks
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// The port to listen on; 0 for any that is free
-    #[arg(long, default_value_t = DEFAULT_PORT)]
-    port: u16,
+    /// The address to listen on; 0.0.0.0 for all networks [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// The port to listen on; 0 for any that is free [default: 9926]
+    #[arg(long)]
+    port: Option<u16>,
     /// Where the data lives [default: the folder .kora in DIR]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// JavaScript workers of each application [default: one a core]
+    /// JavaScript workers of each application [default: one a core, one in `kora dev`]
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
     /// When a write is acknowledged: `full` after it is on disk, `interval:MS` at once, with a sync
     /// to disk every MS milliseconds
     #[arg(long, default_value = "full", value_parser = parse_durability)]
     durability: Durability,
-    /// From how many bytes on responses are compressed; 0 for never
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_COMPRESSION_THRESHOLD.get())]
-    compression_threshold: usize,
+    /// From how many bytes on responses are compressed; 0 for never [default: 1200]
+    #[arg(long, value_name = "BYTES")]
+    compression_threshold: Option<usize>,
     /// Whether clients on this machine are super users without a login [default: true for `dev` and
     /// when listening on loopback only]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -49,11 +50,21 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Serves until SIGTERM or SIGINT.
-    pub(super) fn serve(self, reloading: Reloading) -> anyhow::Result<()> {
+    pub(super) fn serve(
+        self,
+        reloading: Reloading,
+        settings: &[(String, String)],
+        log: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let config = self.config(reloading, settings, log)?;
+        super::log::start(
+            log,
+            config.root.log_level().as_deref(),
+            config.root.log_file().as_deref(),
+        );
         // Before any other thread: the engine wants to be set up by the first.
         kora_js::initialize();
         allow_many_sockets();
-        let config = self.config(reloading);
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("kora-io")
@@ -62,22 +73,79 @@ impl Serving {
             .block_on(serve_until_signal(config))
     }
 
-    fn config(self, reloading: Reloading) -> Config {
-        Config {
-            host: self.host,
-            port: self.port,
-            data: self.data.unwrap_or_else(|| default_data_directory(&self.dir)),
-            workers: self.threads.unwrap_or_else(default_workers),
+    /// Flags stand above the root configuration, except for what `HARPER_SET_CONFIG` forces.
+    fn config(
+        self,
+        reloading: Reloading,
+        settings: &[(String, String)],
+        log: Option<&str>,
+    ) -> anyhow::Result<Config> {
+        let mut flags = Vec::new();
+        let own = [
+            ("HTTP_PORT", self.port.map(|port| port.to_string())),
+            ("THREADS_COUNT", self.threads.map(|count| count.to_string())),
+            (
+                "HTTP_COMPRESSIONTHRESHOLD",
+                self.compression_threshold.map(|bytes| bytes.to_string()),
+            ),
+            ("AUTHENTICATION_AUTHORIZELOCAL", self.authorize_local.map(|flag| flag.to_string())),
+        ];
+        for (name, value) in own {
+            flags.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        flags.extend_from_slice(settings);
+        let overrides = Overrides::new(&flags);
+        let root_directory = overrides
+            .get("ROOTPATH")
+            .map(PathBuf::from)
+            .or_else(|| is_root_directory(&self.dir).then(|| self.dir.clone()));
+        let root = RootConfig::read(root_directory.as_deref(), &overrides)?;
+        let below_root = |path: PathBuf| match &root_directory {
+            Some(root) => root.join(path),
+            None => path,
+        };
+        let components_root = root.components_root().map(below_root);
+        let is_root = root_directory.as_ref() == Some(&self.dir);
+        let (directory, components_root) = match (is_root, components_root) {
+            (true, Some(components)) => (components, None),
+            (true, None) => (self.dir.join("components"), None),
+            (false, components) => {
+                let default = root_directory.as_ref().map(|root| root.join("components"));
+                (self.dir.clone(), components.or(default).filter(|folder| folder.is_dir()))
+            }
+        };
+        let (host, port) = root.http_address()?;
+        let data = self.data.or_else(|| root.storage_path().map(below_root)).unwrap_or_else(|| {
+            default_data_directory(root_directory.as_deref().unwrap_or(&self.dir))
+        });
+        Ok(Config {
+            host: self.host.or(host).unwrap_or_else(|| "127.0.0.1".to_owned()),
+            port: port.unwrap_or(DEFAULT_PORT),
+            data,
+            // One while developing, as on Harper: what modules keep in memory is there for all.
+            workers: root.threads().unwrap_or_else(|| match reloading {
+                Reloading::OnChange => NonZeroUsize::MIN,
+                Reloading::Off => default_workers(),
+            }),
             durability: self.durability,
-            compress_from: NonZeroUsize::new(self.compression_threshold),
             reloading,
-            local_clients: self.authorize_local.map(|authorize| match authorize {
+            components_root,
+            cors: root.cors(),
+            compress_from: match root.compression_threshold() {
+                Some(bytes) => NonZeroUsize::new(bytes),
+                None => Some(DEFAULT_COMPRESSION_THRESHOLD),
+            },
+            local_clients: root.authorize_local().map(|authorize| match authorize {
                 true => LocalClients::SuperUsers,
                 false => LocalClients::Nobody,
             }),
+            sessions: root.sessions().unwrap_or(Sessions::On),
+            credential_lifetime: root.credential_lifetime().unwrap_or(DEFAULT_CREDENTIAL_LIFETIME),
             administrator: administrator::source(reloading),
-            ..Config::new(self.dir)
-        }
+            log_level: super::log::level_of(log),
+            root,
+            ..Config::new(directory)
+        })
     }
 }
 

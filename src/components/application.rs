@@ -5,30 +5,35 @@
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
 mod guests;
+mod plugins;
+mod schemas;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kora_resource::Resource;
-use kora_resource::schema::{self, Protocols, SchemaError, TableSchema};
-use kora_store::{Store, StoreError, Table};
+use kora_resource::middleware::Middleware;
+use kora_resource::schema::{Protocols, SchemaError};
+use kora_store::{Store, StoreError};
 
-use super::{Settings, data_loader};
 use super::discovery::FoundApplication;
+use super::entries::Entries;
 use super::failed_resource::FailedResource;
 use super::registry::{Claim, Registration, Served};
-use super::{environment, packages};
+use super::{Settings, data_loader, environment, packages};
 use crate::config::component::{
-    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, RestOptions, StaticOptions,
+    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, Order, PackageOptions, RestOptions,
+    StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
 use crate::config::guests::GuestOptions;
 use crate::config::limits::LimitOptions;
 use crate::users::{LoginResource, RolesFile};
 pub use guests::Guests;
+use schemas::{apply_schemas, registration};
 
 /// How long the server waits for guest code to end. Its threads give up by themselves before.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -48,6 +53,9 @@ pub enum LoadFailure {
     Guest(#[from] Arc<kora_wasm::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
+    /// `place` is file and line of the configuration that names it.
+    #[error("{place}: the plugin {name} did not start: {message}")]
+    Plugin { place: String, name: String, message: String },
     #[error("{0}")]
     Packages(String),
 }
@@ -100,6 +108,12 @@ pub(super) struct Application {
     pub(super) failures: Vec<LoadFailure>,
     name: String,
     warnings: Vec<String>,
+    packages: Vec<PackageOptions>,
+    log_level: Option<String>,
+    /// The configuration file as its plugins know it.
+    document: Mutex<kora_resource::Value>,
+    /// Applications in packages that the configuration names.
+    nested: Vec<Application>,
     schemas: Option<FileSet>,
     resources: Option<FileSet>,
     environment: Option<EnvironmentFiles>,
@@ -118,6 +132,16 @@ impl Application {
         settings: &Settings,
         store: &Arc<Store>,
     ) -> Application {
+        Application::load_at(found, settings, store, 0).await
+    }
+
+    /// `depth` counts the packages that name each other down to this application.
+    async fn load_at(
+        found: &FoundApplication,
+        settings: &Settings,
+        store: &Arc<Store>,
+        depth: usize,
+    ) -> Application {
         let mut application = Application {
             directory: found.directory.clone(),
             name: found.name.clone(),
@@ -126,6 +150,10 @@ impl Application {
             rest: None,
             failures: Vec::new(),
             warnings: Vec::new(),
+            packages: Vec::new(),
+            log_level: None,
+            document: Mutex::default(),
+            nested: Vec::new(),
             schemas: None,
             resources: None,
             environment: None,
@@ -146,8 +174,10 @@ impl Application {
         application.load_schemas(store).await;
         application.load_roles(settings, store).await;
         application.load_data(store).await;
-        application.load_resources(settings, store).await;
         application.load_guests(settings, store).await;
+        let Some(environment) = application.prepare().await else { return application };
+        let plugins = application.load_packages(settings, store, depth).await;
+        application.load_code(plugins, environment, settings, store).await;
         application
     }
 
@@ -170,10 +200,37 @@ impl Application {
     }
 
     /// Logs what the configuration asked for in vain.
-    pub(super) fn report_warnings(&self) {
-        for warning in &self.warnings {
+    /// What the version before, if there is one, has said already is not said again.
+    pub(super) fn report_warnings(&self, before: Option<&Application>) {
+        let is_new = |warning: &&String| before.is_none_or(|old| !old.warnings.contains(warning));
+        for warning in self.warnings.iter().filter(is_new) {
             tracing::warn!("{warning}");
         }
+        for nested in &self.nested {
+            nested.report_warnings(None);
+        }
+    }
+
+    /// This application and those in its packages.
+    pub(super) fn with_nested(&self) -> Vec<&Application> {
+        let mut all = vec![self];
+        all.extend(self.nested.iter().flat_map(Application::with_nested));
+        all
+    }
+
+    /// What of this application and those in its packages did not load.
+    pub(super) fn all_failures(&self) -> Vec<LoadFailure> {
+        self.with_nested().iter().flat_map(|part| part.failures.iter().cloned()).collect()
+    }
+
+    /// The listeners that stand before all requests.
+    pub(super) fn middleware(&self) -> Option<&Arc<dyn Middleware>> {
+        self.guest.as_ref()?.middleware()
+    }
+
+    /// Who answers for WebSockets that no resource answers for.
+    pub(super) fn sockets(&self) -> Option<Arc<dyn Resource>> {
+        self.guest.as_ref()?.sockets()
     }
 
     /// Everything with a path: what was found at load, and what its code exports by now.
@@ -189,28 +246,37 @@ impl Application {
 
     /// Lets what this version began come to its end, for at most `grace`.
     pub(super) fn retire(&self, grace: Duration) {
-        if let Some(guest) = &self.guest {
-            guest.clone().retire(grace);
+        for part in self.with_nested() {
+            if let Some(guest) = &part.guest {
+                guest.clone().retire(grace);
+            }
         }
     }
 
     /// Stops this version's guest code now.
     pub(super) fn shutdown(&self) {
-        if let Some(guest) = &self.guest {
-            guest.shutdown();
+        for part in self.with_nested() {
+            if let Some(guest) = &part.guest {
+                guest.shutdown();
+            }
         }
     }
 
     /// As [`Application::shutdown`]; resolves when the guest's threads have ended.
     pub(super) async fn stop(&self) {
-        if let Some(guest) = &self.guest {
-            guest.stop(GUEST_TIMEOUT).await;
+        for part in self.with_nested() {
+            if let Some(guest) = &part.guest {
+                guest.stop(GUEST_TIMEOUT).await;
+            }
         }
     }
 
     fn configure(&mut self, config: ComponentConfig, settings: &Settings) {
         self.rest = config.rest;
         self.warnings = config.warnings;
+        self.packages = config.packages;
+        self.log_level = config.log_level;
+        self.document = Mutex::new(config.document);
         self.schemas = config.schemas;
         self.resources = config.resources;
         self.environment = config.environment;
@@ -279,36 +345,81 @@ impl Application {
         }
     }
 
-    async fn load_resources(&mut self, settings: &Settings, store: &Arc<Store>) {
-        let Some(files) = self.resources.clone() else { return };
-        let mount = files.mount().to_owned();
-        let directory = self.directory.clone();
-        let listed = match run_blocking(move || files.list(&directory)).await {
-            Ok(listed) => listed,
-            Err(source) => {
-                let application = self.name.clone();
-                self.fail(&mount, LoadFailure::Files { application, source: Arc::new(source) });
-                return;
-            }
-        };
-        if listed.is_empty() {
-            return;
+    /// Has the packages installed and reads the environment files; `None` if that failed.
+    async fn prepare(&mut self) -> Option<HashMap<String, String>> {
+        if self.resources.is_none() && self.packages.is_empty() {
+            return Some(HashMap::new());
         }
         let (directory, name) = (self.directory.clone(), self.name.clone());
         let environment = self.environment.clone();
         let prepared = run_blocking(move || {
             packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
-            environment
-                .map_or_else(|| Ok(HashMap::new()), |files| environment::load(&files, &directory))
-                .map_err(|source| LoadFailure::Files {
-                    application: name,
-                    source: Arc::new(source),
-                })
+            let loaded = environment.map(|files| environment::load(&files, &directory));
+            loaded.transpose().map_err(|source| LoadFailure::Files {
+                application: name,
+                source: Arc::new(source),
+            })
         })
         .await;
-        let environment = match prepared {
-            Ok(environment) => environment,
-            Err(failure) => return self.fail(&mount, failure),
+        match prepared {
+            Ok(environment) => Some(environment.unwrap_or_default()),
+            Err(failure) => {
+                let mount = self.resources.as_ref().map(|files| files.mount().to_owned());
+                self.fail(&mount.unwrap_or_default(), failure);
+                None
+            }
+        }
+    }
+
+    /// Loads modules and plugins into one generation.
+    async fn load_code(
+        &mut self,
+        plugins: Vec<(PackageOptions, PathBuf)>,
+        environment: HashMap<String, String>,
+        settings: &Settings,
+        store: &Arc<Store>,
+    ) {
+        let (listed, mount) = match self.resources.clone() {
+            None => (Vec::new(), String::new()),
+            Some(files) => {
+                let mount = files.mount().to_owned();
+                let directory = self.directory.clone();
+                match run_blocking(move || files.list(&directory)).await {
+                    Ok(listed) => (listed, mount),
+                    Err(source) => {
+                        let application = self.name.clone();
+                        let source = Arc::new(source);
+                        self.fail(&mount, LoadFailure::Files { application, source });
+                        return;
+                    }
+                }
+            }
+        };
+        if listed.is_empty() && plugins.is_empty() {
+            return;
+        }
+        let started = plugins.iter().map(|(options, module)| kora_js::Plugin {
+            name: options.key.clone(),
+            module: module.clone(),
+            options: options.options.clone(),
+            position: match options.order {
+                Order::BeforeResources => 0,
+                Order::AfterResources => listed.len(),
+            },
+            timeout: options.timeout.map(Duration::from_millis),
+            url_path: options.url_path.clone(),
+        });
+        let started: Vec<kora_js::Plugin> = started.collect();
+        let exported = self.registrations.iter().filter_map(|registration| {
+            let (database, table) = registration.table.clone()?;
+            Some((registration.path.clone(), database, table))
+        });
+        let host = kora_js::HostSettings {
+            config: settings.root.document(),
+            component_config: self.document.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            hostname: settings.root.hostname(),
+            log_level: self.log_level.clone().or_else(|| settings.log_level.clone()),
+            exported_tables: exported.collect(),
         };
         let application = kora_js::Application {
             name: self.name.clone(),
@@ -324,9 +435,22 @@ impl Application {
             environment,
             grants: self.grants.clone(),
             limits: self.limits.or(kora_js::DEFAULT_LIMITS),
+            plugins: started,
+            files: Some(Arc::new(Entries {
+                name: self.name.clone(),
+                directory: self.directory.clone(),
+            })),
+            settings: host,
         };
         match kora_js::load(application, store.clone(), settings.users.clone()).await {
             Ok(guest) => {
+                for failure in guest.plugin_failures() {
+                    if let Some((options, _)) =
+                        plugins.iter().find(|(options, _)| options.key == failure.name)
+                    {
+                        self.fail_plugin(options, failure.message.clone());
+                    }
+                }
                 self.guest = Some(guest);
             }
             Err(error) => self.fail(&mount, Arc::new(error).into()),
@@ -351,69 +475,6 @@ impl Application {
     }
 }
 
-/// A table and the path that its schema exports it under.
-struct ExportedTable {
-    table: Arc<Table>,
-    schema: TableSchema,
-    url_directory: String,
-}
-
-/// What an application's schema files came to.
-struct AppliedSchemas {
-    tables: Vec<ExportedTable>,
-    /// Each begins with file and line.
-    warnings: Vec<String>,
-}
-
-/// Parses all schema files and makes their tables.
-fn apply_schemas(
-    files: &FileSet,
-    directory: &Path,
-    application: &str,
-    store: &Arc<Store>,
-) -> Result<AppliedSchemas, LoadFailure> {
-    let unreadable = |source: io::Error| LoadFailure::Files {
-        application: application.to_owned(),
-        source: Arc::new(source),
-    };
-    let mut schemas: Vec<TableSchema> = Vec::new();
-    let mut url_directories = Vec::new();
-    let mut warnings = Vec::new();
-    for file in files.list(directory).map_err(unreadable)? {
-        let text = std::fs::read_to_string(&file.path).map_err(unreadable)?;
-        let parsed = schema::parse(&text, &file.path).map_err(Arc::new)?;
-        let shown = file.path.display();
-        warnings.extend(parsed.warnings.iter().map(|warning| format!("{shown}:{warning}")));
-        for table in parsed.tables {
-            url_directories.push(file.url_directory.clone());
-            schemas.push(table);
-        }
-    }
-    let tables = store.apply(&schemas).map_err(|source| LoadFailure::Tables {
-        application: application.to_owned(),
-        source: Arc::new(source),
-    })?;
-    let tables = tables
-        .into_iter()
-        .zip(schemas)
-        .zip(url_directories)
-        .map(|((table, schema), url_directory)| ExportedTable { table, schema, url_directory })
-        .collect();
-    Ok(AppliedSchemas { tables, warnings })
-}
-
-fn registration(exported: ExportedTable) -> Option<Registration> {
-    let export = exported.schema.export.as_ref()?;
-    Some(Registration {
-        path: join(&exported.url_directory, export.path.trim_matches('/')),
-        resource: exported.table as Arc<dyn Resource>,
-        table: Some((exported.schema.database.clone(), exported.schema.table.clone())),
-        protocols: export.protocols,
-        served: Served::Natively,
-        claim: Claim::Ordinary,
-    })
-}
-
 /// What a component's code exports, as the registry takes it.
 fn exported(exported: kora_js::Exported) -> Registration {
     let claim = match (exported.conflict, exported.force) {
@@ -432,7 +493,9 @@ fn exported(exported: kora_js::Exported) -> Registration {
 }
 
 /// Runs blocking work on the blocking pool.
-pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // The task is never aborted, so a failed join is a panic of the work: let it go on here.

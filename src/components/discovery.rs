@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::{Settings, plugin_packages};
 use crate::config::component::FILE_NAMES;
 use crate::config::file_set::is_never_entered;
+use crate::config::root::RootPackage;
 
 /// One application's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,29 @@ pub(super) struct FoundApplication {
 /// The folders and files that make a folder an application even without a configuration.
 const APPLICATION_MARKS: [&str; 6] =
     ["resources.js", "resources.ts", "resources", "web", "schemas", "schema.graphql"];
+
+/// All applications of a host: packages that the root configuration names, those in its
+/// `componentsRoot`, then what lies in the folder that is served.
+pub(super) fn discover_all(settings: &Settings) -> io::Result<Vec<FoundApplication>> {
+    let mut all: Vec<FoundApplication> = Vec::new();
+    for RootPackage { name, package } in settings.root.packages() {
+        match plugin_packages::find(&package, &settings.directory, &settings.directory) {
+            Some(directory) => all.push(FoundApplication { name, directory }),
+            None => tracing::warn!(
+                "the package {package} of `{name}` in the root configuration is not installed; skipped"
+            ),
+        }
+    }
+    let folders = settings.components_root.iter().chain([&settings.directory]);
+    for folder in folders {
+        for found in discover(folder)? {
+            if !all.iter().any(|known| known.directory == found.directory) {
+                all.push(found);
+            }
+        }
+    }
+    Ok(all)
+}
 
 /// The application in `directory`, or the applications below it in order of their names. An empty
 /// folder is an application to be.

@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use super::discovery;
 use crate::guest_crates::{self, GuestCrate};
 
-/// Builds the guests of all applications in `directory`, saying on stderr what does not build.
-pub(crate) fn build_all(directory: &Path) {
-    build(&crates(directory));
+/// Builds the guests of all applications in these folders, saying on stderr what does not build.
+pub(crate) fn build_all<'a>(folders: impl Iterator<Item = &'a Path>) {
+    build(&crates(folders));
 }
 
 /// Builds what the changed files belong to; gives back the changes that are no source of a guest.
-pub(super) fn rebuild(directory: &Path, changed: Vec<PathBuf>) -> Vec<PathBuf> {
+pub(super) fn rebuild<'a>(
+    folders: impl Iterator<Item = &'a Path>,
+    changed: Vec<PathBuf>,
+) -> Vec<PathBuf> {
     if !changed.iter().any(|path| guest_crates::is_source(path)) {
         return changed;
     }
-    let crates = crates(directory);
+    let crates = crates(folders);
     let (sources, others): (Vec<_>, Vec<_>) =
         changed.into_iter().partition(|path| crates.iter().any(|guest| is_of(guest, path)));
     let touched = crates.iter().filter(|guest| sources.iter().any(|path| is_of(guest, path)));
@@ -30,11 +33,10 @@ fn is_of(guest: &GuestCrate, path: &Path) -> bool {
     guest_crates::is_source(path) && path.starts_with(&guest.directory)
 }
 
-fn crates(directory: &Path) -> Vec<GuestCrate> {
+fn crates<'a>(folders: impl Iterator<Item = &'a Path>) -> Vec<GuestCrate> {
     // A folder that can't be read is told of by those who serve it.
-    let applications = discovery::discover(directory).unwrap_or_default();
-    let found = applications.iter().filter_map(|found| guest_crates::find(&found.directory).ok());
-    found.flatten().collect()
+    let applications = folders.filter_map(|folder| discovery::discover(folder).ok()).flatten();
+    applications.filter_map(|found| guest_crates::find(&found.directory).ok()).flatten().collect()
 }
 
 fn build(crates: &[GuestCrate]) {

@@ -43,7 +43,7 @@ impl Drop for Watch {
     }
 }
 
-/// Begins to watch the folder of `components`. Must be called on a tokio runtime, which then runs
+/// Begins to watch the folders of `components`. Must be called on a tokio runtime, which then runs
 /// the reloads.
 pub fn watch(components: Arc<Components>) -> notify::Result<Watch> {
     let (signals, changes) = channel();
@@ -56,7 +56,9 @@ pub fn watch(components: Arc<Components>) -> notify::Result<Watch> {
             Err(error) => tracing::warn!("watching for changes: {error}"),
         })?;
     let mut folders = Folders { watcher, data: components.data().to_owned() };
-    folders.add(components.directory())?;
+    for folder in components.folders() {
+        folders.add(folder)?;
+    }
     let runtime = Handle::current();
     std::thread::Builder::new()
         .name("kora-watch".to_owned())
@@ -110,8 +112,11 @@ fn gather(
                 Err(RecvTimeoutError::Timeout) => break,
             }
         }
-        paths.retain(|path| is_worth_reloading(components.directory(), &folders.data, path));
-        paths.retain(|path| !is_build_output(components.directory(), path));
+        paths.retain(|path| {
+            components.folders().any(|folder| {
+                is_worth_reloading(folder, &folders.data, path) && !is_build_output(folder, path)
+            })
+        });
         if paths.is_empty() {
             continue;
         }
@@ -121,7 +126,7 @@ fn gather(
             }
         }
         let paths = paths.into_iter().collect();
-        let paths = guest_builds::rebuild(components.directory(), paths);
+        let paths = guest_builds::rebuild(components.folders(), paths);
         if !paths.is_empty() {
             reload(components, &paths, runtime);
         }
@@ -130,8 +135,7 @@ fn gather(
 
 fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
     let began = Instant::now();
-    let names: Vec<String> =
-        paths.iter().filter_map(|path| relative_path(components.directory(), path)).collect();
+    let names: Vec<String> = paths.iter().filter_map(|path| shown(components, path)).collect();
     match runtime.block_on(components.reload(paths)) {
         Ok(Reload::Replaced) => println!(
             "Reloaded {} components, changed files: {} ({} ms)",
@@ -153,6 +157,11 @@ fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
 fn is_build_output(directory: &Path, path: &Path) -> bool {
     let mut inside = path.ancestors().take_while(|folder| *folder != directory);
     inside.any(|folder| folder.join(CACHE_TAG).exists())
+}
+
+/// The path as the person who changed it sees it.
+fn shown(components: &Components, path: &Path) -> Option<String> {
+    components.folders().find_map(|folder| relative_path(folder, path))
 }
 
 /// Leaves out what editors write beside the file that they save, and everything hidden.

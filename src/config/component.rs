@@ -8,14 +8,15 @@
 use std::path::{Path, PathBuf};
 
 use kora_js::Grants;
-use serde_yaml_ng::{Mapping, Value};
+use serde_yaml_ng::Value;
 
 use super::file_set::FileSet;
+use super::files_option::{file_set, mount};
 use super::guests::{self, GuestOptions};
 use super::limits::LimitOptions;
 use super::permissions;
 pub use super::static_options::StaticOptions;
-use super::yaml::line_of_key;
+use super::yaml::{expand, line_of_key, parse_mapping, to_value};
 
 /// The names under which the file may lie, the first found wins.
 pub const FILE_NAMES: [&str; 4] =
@@ -30,6 +31,12 @@ pub struct ComponentConfig {
     pub schemas: Option<FileSet>,
     pub resources: Option<FileSet>,
     pub statics: Option<StaticOptions>,
+    /// Packages with code or an application of their own, in order of the file.
+    pub packages: Vec<PackageOptions>,
+    /// `logging.level` of this component.
+    pub log_level: Option<String>,
+    /// The file as a whole, as plugins see it.
+    pub document: kora_resource::Value,
     pub environment: Option<EnvironmentFiles>,
     /// What the application's code may touch outside its folder.
     pub grants: Grants,
@@ -55,6 +62,30 @@ pub struct RestOptions {
     pub web_socket: bool,
 }
 
+/// `<any name>: {package: ...}`.
+#[derive(Debug, Clone)]
+pub struct PackageOptions {
+    pub key: String,
+    /// A package's name, or a path from the component's folder.
+    pub package: String,
+    pub order: Order,
+    /// Everything under the key.
+    pub options: kora_resource::Value,
+    /// Milliseconds.
+    pub timeout: Option<u64>,
+    /// Where its failure answers, without slashes at the ends.
+    pub url_path: String,
+    /// File and line, for messages.
+    pub place: String,
+}
+
+/// Where a package stands in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    BeforeResources,
+    AfterResources,
+}
+
 /// `loadEnv:` and its options.
 #[derive(Debug, Clone)]
 pub struct EnvironmentFiles {
@@ -73,19 +104,23 @@ pub struct ConfigError {
     pub message: String,
 }
 
-/// Built-in plugins of Harper that this host does not have yet, and root options that some
-/// applications carry along.
-const NOT_YET: [&str; 10] = [
-    "fastifyRoutes",
-    "graphql",
+/// Built-in plugins of Harper that this host does not have yet.
+const NOT_YET: [&str; 4] = ["fastifyRoutes", "graphql", "scheduler", "mcp"];
+
+/// Settings of the whole host that some applications carry along (sections 1.1 and 5).
+const ROOT_KEYS: [&str; 12] = [
     "authentication",
     "http",
     "mqtt",
-    "logging",
     "operationsApi",
     "tls",
-    "scheduler",
-    "mcp",
+    "threads",
+    "storage",
+    "node",
+    "analytics",
+    "localStudio",
+    "componentsRoot",
+    "rootPath",
 ];
 
 impl ComponentConfig {
@@ -107,33 +142,24 @@ impl ComponentConfig {
 
     /// The configuration in `text`, which was read from `file`.
     pub fn parse(file: &Path, text: &str, name: &str) -> Result<ComponentConfig, ConfigError> {
-        let document: Value = serde_yaml_ng::from_str(text).map_err(|error| ConfigError {
-            file: file.to_owned(),
-            line: error.location().map_or(1, |location| location.line()),
-            message: error.to_string(),
-        })?;
-        let mapping = match document {
-            Value::Mapping(mapping) => mapping,
-            Value::Null => Mapping::new(),
-            _ => {
-                return Err(ConfigError {
-                    file: file.to_owned(),
-                    line: 1,
-                    message: "expected `plugin: options` lines".to_owned(),
-                });
-            }
-        };
-        let mut config = ComponentConfig { file: Some(file.to_owned()), ..Default::default() };
+        let mut mapping = parse_mapping(file, text)?;
+        let document = to_value(&Value::Mapping(mapping.clone()));
+        mapping.iter_mut().for_each(|(_, options)| expand(options));
+        let mut config =
+            ComponentConfig { file: Some(file.to_owned()), document, ..Default::default() };
+        let directory = file.parent().unwrap_or(Path::new(""));
         for (key, options) in &mapping {
             let Some(key) = key.as_str() else { continue };
-            config.take_plugin(key, options, name).map_err(|message| ConfigError {
+            let line = line_of_key(text, key);
+            let place = format!("{}:{line}", file.display());
+            let at = Place { name, directory, text: &place };
+            config.take_plugin(key, options, &at).map_err(|message| ConfigError {
                 file: file.to_owned(),
-                line: line_of_key(text, key),
+                line,
                 message: format!("{key}: {message}"),
             })?;
             if let Some(warning) = unavailable(key, options) {
-                let line = line_of_key(text, key);
-                config.warnings.push(format!("{}:{line}: {warning}", file.display()));
+                config.warnings.push(format!("{place}: {warning}"));
             }
         }
         Ok(config)
@@ -159,7 +185,7 @@ impl ComponentConfig {
         }
     }
 
-    fn take_plugin(&mut self, key: &str, options: &Value, name: &str) -> Result<(), String> {
+    fn take_plugin(&mut self, key: &str, options: &Value, at: &Place<'_>) -> Result<(), String> {
         if is_off(options) {
             return Ok(());
         }
@@ -170,20 +196,26 @@ impl ComponentConfig {
                     web_socket: flag(options, "webSocket")?.unwrap_or(true),
                 });
             }
-            "graphqlSchema" => self.schemas = Some(file_set(options, "*.graphql", name)?),
-            "jsResource" => self.resources = Some(file_set(options, "resources.{js,ts}", name)?),
+            "graphqlSchema" => {
+                self.schemas = Some(file_set(options, "*.graphql", at.name, at.directory)?)
+            }
+            "jsResource" => {
+                self.resources =
+                    Some(file_set(options, "resources.{js,ts}", at.name, at.directory)?)
+            }
             "static" => {
-                let files = file_set(options, "web/**", name)?;
+                let files = file_set(options, "web/**", at.name, at.directory)?;
                 let statics = StaticOptions::read(files, options, self.rest.is_some())?;
                 self.warnings.extend(statics.warning());
                 self.statics = Some(statics);
             }
             "dataLoader" => {
-                self.data = Some(file_set(options, "data/*.{json,yaml,yml}", name)?);
+                let default = "data/*.{json,yaml,yml}";
+                self.data = Some(file_set(options, default, at.name, at.directory)?);
             }
             "loadEnv" => {
                 self.environment = Some(EnvironmentFiles {
-                    files: file_set(options, ".env", name)?,
+                    files: file_set(options, ".env", at.name, at.directory)?,
                     overrides: flag(options, "override")?.unwrap_or(false),
                 });
             }
@@ -192,16 +224,63 @@ impl ComponentConfig {
                 self.guests.allowed_hosts = guests::allowed_hosts(options);
             }
             "wasmResource" => {
-                self.guests.files = Some(file_set(options, guests::DEFAULT_FILES, name)?);
+                let default = guests::DEFAULT_FILES;
+                self.guests.files = Some(file_set(options, default, at.name, at.directory)?);
             }
             "guest" => self.guests.config = guests::config(options)?,
             "limits" => self.limits = LimitOptions::read(options)?,
-            "roles" => self.roles = Some(file_set(options, "roles.yaml", name)?),
+            "logging" => {
+                self.log_level = options.get("level").and_then(Value::as_str).map(str::to_owned);
+            }
+            "roles" => {
+                self.roles = Some(file_set(options, "roles.yaml", at.name, at.directory)?);
+            }
             "login" => self.login = true,
-            _ => {}
+            _ => {
+                if let Some(package) = options.get("package").filter(|package| !is_off(package)) {
+                    self.take_package(key, package, options, at)?;
+                }
+            }
         }
         Ok(())
     }
+
+    fn take_package(
+        &mut self,
+        key: &str,
+        package: &Value,
+        options: &Value,
+        at: &Place<'_>,
+    ) -> Result<(), String> {
+        let package = package.as_str().ok_or("`package` must be the name of a package")?;
+        let timeout = match options.get("timeout") {
+            None | Some(Value::Null) => None,
+            Some(limit) => Some(limit.as_u64().ok_or("`timeout` must be in milliseconds")?),
+        };
+        self.packages.push(PackageOptions {
+            key: key.to_owned(),
+            package: package.to_owned(),
+            order: match self.resources {
+                Some(_) => Order::AfterResources,
+                None => Order::BeforeResources,
+            },
+            options: to_value(options),
+            timeout,
+            url_path: mount(options.get("urlPath"), at.name)?,
+            place: at.text.to_owned(),
+        });
+        Ok(())
+    }
+}
+
+/// Where a key stands.
+struct Place<'a> {
+    /// The component's name.
+    name: &'a str,
+    /// The component's folder.
+    directory: &'a Path,
+    /// File and line.
+    text: &'a str,
 }
 
 fn is_supported(key: &str) -> bool {
@@ -220,21 +299,30 @@ fn is_supported(key: &str) -> bool {
             | "limits"
             | "roles"
             | "login"
+            | "logging"
+            | "pluginModule"
+            | "extensionModule"
     )
 }
 
 /// What to tell about a key that has no effect here; `None` for what has.
 fn unavailable(key: &str, options: &Value) -> Option<String> {
-    if is_supported(key) || is_off(options) {
+    if is_supported(key) || is_off(options) || options.get("package").is_some() {
         return None;
     }
-    if let Some(package) = options.get("package").and_then(Value::as_str) {
-        return Some(format!("the plugin `{key}` (package {package}) is not available; skipped"));
+    if ROOT_KEYS.contains(&key) {
+        return Some(format!(
+            "`{key}` is a setting of the host and not of a component; ignored here: put it into \
+             harper-config.yaml or set it by a variable such as {}_...",
+            key.to_uppercase()
+        ));
     }
     if NOT_YET.contains(&key) {
         return Some(format!("`{key}` is not supported yet; skipped"));
     }
-    Some(format!("unknown key `{key}`; skipped"))
+    Some(format!(
+        "unknown key `{key}`; skipped: remove it, or name the package behind it by `package:`"
+    ))
 }
 
 fn is_off(options: &Value) -> bool {
@@ -255,58 +343,6 @@ pub(super) fn flag(options: &Value, key: &str) -> Result<Option<bool>, String> {
         Some(Value::Bool(value)) => Ok(Some(*value)),
         Some(_) => Err(format!("`{key}` must be true or false")),
     }
-}
-
-/// The `files` and `urlPath` of a plugin. `true` means the plugin with its default files; a bare
-/// string or list stands for `files`.
-fn file_set(options: &Value, default: &str, name: &str) -> Result<FileSet, String> {
-    let (files, url_path) = match options {
-        Value::Bool(_) => (None, None),
-        Value::String(_) | Value::Sequence(_) => (Some(options), None),
-        Value::Mapping(mapping) => (mapping.get("files"), mapping.get("urlPath")),
-        Value::Null | Value::Number(_) | Value::Tagged(_) => {
-            return Err("expected `files:` with a glob pattern".to_owned());
-        }
-    };
-    let (sources, ignored) = match files {
-        None | Some(Value::Null) => (vec![default.to_owned()], Vec::new()),
-        Some(Value::Mapping(mapping)) => (
-            strings("source", mapping.get("source").unwrap_or(&Value::Null))?,
-            mapping.get("ignore").map_or(Ok(Vec::new()), |value| strings("ignore", value))?,
-        ),
-        Some(value) => (strings("files", value)?, Vec::new()),
-    };
-    FileSet::new(&sources, &ignored, mount(url_path, name)?)
-}
-
-fn strings(key: &str, value: &Value) -> Result<Vec<String>, String> {
-    let one = |value: &Value| {
-        value.as_str().map(str::to_owned).ok_or_else(|| {
-            format!("`{key}` must be a glob pattern, a list of them or `source:` with `ignore:`")
-        })
-    };
-    match value {
-        Value::Sequence(values) => values.iter().map(one).collect(),
-        value => Ok(vec![one(value)?]),
-    }
-}
-
-/// Where `urlPath` mounts the plugin (section 1.4), without slashes at the ends.
-fn mount(url_path: Option<&Value>, name: &str) -> Result<String, String> {
-    let path = match url_path {
-        None | Some(Value::Null) => return Ok(String::new()),
-        Some(value) => value.as_str().ok_or("`urlPath` must be a path")?,
-    };
-    if path.split('/').any(|segment| segment == "..") {
-        return Err("`urlPath` must not contain `..`".to_owned());
-    }
-    let trimmed = |path: &str| path.trim_matches('/').to_owned();
-    Ok(match path.strip_prefix('.') {
-        Some(below) if below.is_empty() || below.starts_with('/') => {
-            super::file_set::join(name, &trimmed(below))
-        }
-        _ => trimmed(path),
-    })
 }
 
 #[cfg(test)]
@@ -352,14 +388,22 @@ mod tests {
     }
 
     #[test]
+    fn packages_know_their_place() {
+        let text = "a:\n  package: x\njsResource: true\n'@b/c':\n  package: '@b/c'\n  urlPath: ./p\n  \
+                    deep: { list: [1, two] }\n";
+        let packages = parse(text).unwrap().packages;
+        assert_eq!(packages[0].order, Order::BeforeResources);
+        assert_eq!(packages[1].order, Order::AfterResources);
+        assert_eq!(packages[1].url_path, "dogs/p");
+        assert_eq!(packages[1].place, "config.yaml:4");
+    }
+
+    #[test]
     fn what_is_not_here_is_a_warning() {
-        let config =
-            parse("rest: true\n'@harperfast/vite':\n  package: '@harperfast/vite'\nmcp: {}\n");
-        let warnings = config.unwrap().warnings;
-        assert!(
-            warnings[0].starts_with("config.yaml:2: the plugin `@harperfast/vite`"),
-            "{warnings:?}"
-        );
-        assert_eq!(warnings[1], "config.yaml:4: `mcp` is not supported yet; skipped");
+        let text = "rest: true\nhttp:\n  cors: true\nsurprise: {}\nmcp: {}\n";
+        let warnings = parse(text).unwrap().warnings;
+        assert!(warnings[0].starts_with("config.yaml:2: `http` is a setting of the host"));
+        assert!(warnings[1].starts_with("config.yaml:4: unknown key `surprise`; skipped"));
+        assert_eq!(warnings[2], "config.yaml:5: `mcp` is not supported yet; skipped");
     }
 }

@@ -43,6 +43,36 @@ impl FileSet {
         Ok(FileSet { patterns, ignored, mount })
     }
 
+    /// Has the URLs begin below `base`, for patterns that lie there.
+    pub fn with_base(mut self, base: &str) -> FileSet {
+        for pattern in &mut self.patterns {
+            if pattern.base == base || pattern.base.starts_with(&format!("{base}/")) {
+                base.clone_into(&mut pattern.base);
+            }
+        }
+        self
+    }
+
+    /// All files and folders of the set below `directory` with their URL paths, which begin with a
+    /// slash; in order of the paths, a folder before what it holds.
+    pub fn entries(&self, directory: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+        let mut found = Vec::new();
+        for pattern in &self.patterns {
+            let mut visit = |path: PathBuf| {
+                let Some(relative) = relative_path(directory, &path) else { return };
+                if !pattern.glob.is_match(&relative) || self.is_ignored(&relative) {
+                    return;
+                }
+                let below = relative[pattern.base.len()..].trim_start_matches('/');
+                found.push((path, format!("/{}", join(&self.mount, below))));
+            };
+            walk(&directory.join(&pattern.base), Visit::Everything, &mut visit)?;
+        }
+        found.sort();
+        found.dedup_by(|a, b| a.0 == b.0);
+        Ok(found)
+    }
+
     /// The mount prefix, without slashes at its ends.
     pub fn mount(&self) -> &str {
         &self.mount
@@ -69,7 +99,7 @@ impl FileSet {
         let mut found = Vec::new();
         for pattern in &self.patterns {
             let start = directory.join(&pattern.base);
-            walk(&start, &mut |path| {
+            walk(&start, Visit::Files, &mut |path| {
                 let Some(relative) = relative_path(directory, &path) else { return };
                 if !pattern.glob.is_match(&relative) || self.is_ignored(&relative) {
                     return;
@@ -150,8 +180,16 @@ fn has_wildcard(segment: &str) -> bool {
     segment.contains(['*', '?', '[', '{', '!'])
 }
 
-/// Calls `visit` for every file below `start`; a missing `start` is an empty folder.
-fn walk(start: &Path, visit: &mut impl FnMut(PathBuf)) -> io::Result<()> {
+/// What a walk calls for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    Files,
+    /// Folders, too, before what they hold.
+    Everything,
+}
+
+/// Calls `visit` for what lies below `start`; a missing `start` is an empty folder.
+fn walk(start: &Path, what: Visit, visit: &mut impl FnMut(PathBuf)) -> io::Result<()> {
     let entries = match std::fs::read_dir(start) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -166,7 +204,12 @@ fn walk(start: &Path, visit: &mut impl FnMut(PathBuf)) -> io::Result<()> {
         // Follows symbolic links, as Harper does for linked components.
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() && is_loop(start, &entry) => {}
-            Ok(metadata) if metadata.is_dir() => walk(&path, visit)?,
+            Ok(metadata) if metadata.is_dir() => {
+                if what == Visit::Everything {
+                    visit(path.clone());
+                }
+                walk(&path, what, visit)?;
+            }
             Ok(_) => visit(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -1,5 +1,92 @@
 //! Finding the line of a key in YAML text, so that a message about a value can name it: the YAML
-//! parser reports positions only for syntax errors.
+//! parser reports positions only for syntax errors. And YAML values as values of the data model.
+
+use std::path::Path;
+
+use serde_yaml_ng::{Mapping, Value};
+
+use super::component::ConfigError;
+
+/// A YAML or JSON document that must be a mapping; an empty one is an empty mapping.
+pub(super) fn parse_mapping(file: &Path, text: &str) -> Result<Mapping, ConfigError> {
+    let error = |line: usize, message: String| ConfigError { file: file.to_owned(), line, message };
+    let document: Value = serde_yaml_ng::from_str(text).map_err(|cause| {
+        error(cause.location().map_or(1, |location| location.line()), cause.to_string())
+    })?;
+    match document {
+        Value::Mapping(mapping) => Ok(mapping),
+        Value::Null => Ok(Mapping::new()),
+        _ => Err(error(1, "expected `plugin: options` lines".to_owned())),
+    }
+}
+
+/// The value as code sees it.
+pub(super) fn to_value(value: &Value) -> kora_resource::Value {
+    use kora_resource::Value as Data;
+    match value {
+        Value::Null => Data::Null,
+        Value::Bool(value) => Data::Bool(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => Data::Int(number),
+            None => Data::number(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Data::String(text.clone()),
+        Value::Sequence(values) => Data::Array(values.iter().map(to_value).collect()),
+        Value::Mapping(mapping) => {
+            let entry = |(key, value): (&Value, &Value)| {
+                let key = match key {
+                    Value::String(key) => key.clone(),
+                    other => serde_yaml_ng::to_string(other).ok()?.trim().to_owned(),
+                };
+                Some((key, to_value(value)))
+            };
+            Data::Object(mapping.iter().filter_map(entry).collect())
+        }
+        Value::Tagged(tagged) => to_value(&tagged.value),
+    }
+}
+
+/// A value of the data model as YAML, for options that code has put together.
+pub(crate) fn from_value(value: &kora_resource::Value) -> Value {
+    use kora_resource::Value as Data;
+    match value {
+        Data::Bool(value) => Value::Bool(*value),
+        Data::Int(number) => Value::Number((*number).into()),
+        Data::Float(number) => Value::Number((*number).into()),
+        Data::String(text) => Value::String(text.clone()),
+        Data::Array(values) => Value::Sequence(values.iter().map(from_value).collect()),
+        Data::Object(map) => Value::Mapping(
+            map.iter().map(|(key, value)| (key.as_str().into(), from_value(value))).collect(),
+        ),
+        Data::Null | Data::BigInt(_) | Data::Bytes(_) | Data::Date(_) => Value::Null,
+    }
+}
+
+/// Puts the environment's values in the place of `${NAME}`; a name that is not set stays as it is:
+/// a component's own environment may know it later.
+pub(super) fn expand(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("${") => {
+            let mut expanded = String::with_capacity(text.len());
+            let mut rest = text.as_str();
+            while let Some(start) = rest.find("${") {
+                let Some(length) = rest[start..].find('}') else { break };
+                let name = &rest[start + 2..start + length];
+                expanded.push_str(&rest[..start]);
+                match std::env::var(name) {
+                    Ok(found) => expanded.push_str(&found),
+                    Err(_) => expanded.push_str(&rest[start..=start + length]),
+                }
+                rest = &rest[start + length + 1..];
+            }
+            expanded.push_str(rest);
+            *text = expanded;
+        }
+        Value::Sequence(values) => values.iter_mut().for_each(expand),
+        Value::Mapping(mapping) => mapping.iter_mut().for_each(|(_, value)| expand(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Tagged(_) => {}
+    }
+}
 
 /// The line, from 1, on which the top-level key `key` stands; 1 where it can't be found.
 pub(super) fn line_of_key(text: &str, key: &str) -> usize {

@@ -96,7 +96,7 @@ fn choose(request: &HeaderMap) -> Option<Coding> {
 }
 
 /// Whether a body of this type gets smaller. Unknown types are left alone.
-fn is_compressible(headers: &HeaderMap) -> bool {
+pub(super) fn is_compressible(headers: &HeaderMap) -> bool {
     if headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::CONTENT_RANGE)
     {
         return false;

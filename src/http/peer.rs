@@ -10,6 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Version, header};
 use kora_resource::{Context, RequestInfo, User};
 
+use super::chain::Passed;
 use crate::components::registry::Served;
 use crate::config::LocalClients;
 
@@ -38,6 +39,11 @@ impl Peer {
         Peer { address, user, plain_context }
     }
 
+    /// Who the client is.
+    pub(crate) fn user(&self) -> Option<&Arc<User>> {
+        self.user.as_ref()
+    }
+
     /// The same client as somebody else, or as nobody.
     pub(crate) fn as_user(&self, user: Option<Arc<User>>) -> Peer {
         Peer::with_user(self.address, user)
@@ -56,11 +62,16 @@ impl Peer {
                 user: self.user.clone(),
                 request: Some(Arc::new(self.request_info(request))),
                 authorize: true,
+                origins: request
+                    .extensions
+                    .get::<Passed>()
+                    .map(|passed| passed.origins.clone())
+                    .unwrap_or_default(),
             }),
         }
     }
 
-    fn request_info(&self, request: &Parts) -> RequestInfo {
+    pub(crate) fn request_info(&self, request: &Parts) -> RequestInfo {
         let host = request
             .headers
             .get(header::HOST)

@@ -15,7 +15,7 @@ mod sequence;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
@@ -25,6 +25,7 @@ use kora_resource::{Call, Error, Params, Result, Target, Value, Verb};
 use super::Response;
 use super::body::ResponseBody;
 use super::peer::Peer;
+use super::request_body::RequestBody;
 use super::{compression, negotiation, problem};
 use crate::PRODUCT;
 use crate::components::registry::Registration;
@@ -61,7 +62,7 @@ pub(crate) fn url(request: &Parts) -> &str {
 }
 
 /// Answers one request.
-pub(crate) async fn respond(exchange: &Exchange<'_>, request: Request<Incoming>) -> Response {
+pub(crate) async fn respond(exchange: &Exchange<'_>, request: Request<RequestBody>) -> Response {
     let began = Instant::now();
     let (request, body) = request.into_parts();
     let mut response = match answer(exchange, &request, body).await {
@@ -80,7 +81,7 @@ pub(crate) async fn respond(exchange: &Exchange<'_>, request: Request<Incoming>)
     response
 }
 
-async fn answer(exchange: &Exchange<'_>, request: &Parts, body: Incoming) -> Result<Response> {
+async fn answer(exchange: &Exchange<'_>, request: &Parts, body: RequestBody) -> Result<Response> {
     let resource = &exchange.registration.resource;
     let verb = match method::read(&request.method) {
         Asked::Verb(verb) => verb,

@@ -1,7 +1,7 @@
 //! Where a request goes: a WebSocket, a static file, a resource over REST or SSE, or nowhere.
 
-use std::num::NonZeroUsize;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -11,7 +11,10 @@ use kora_resource::Protocol;
 
 use super::Response;
 use super::authentication::{self, Authentication};
+use super::chain::{self, Asker, HandlerPath, Passed};
+use super::cors::Cors;
 use super::peer::Peer;
+use super::request_body::RequestBody;
 use super::{negotiation, openapi, problem, rest, static_files};
 use crate::components::Components;
 use crate::config::static_options::Order;
@@ -20,47 +23,69 @@ use crate::realtime::{sse, websocket};
 
 /// Routes the requests of all connections.
 pub(crate) struct Router {
-    components: Arc<Components>,
+    pub(crate) components: Arc<Components>,
     /// The largest request body, in bytes.
-    body_limit: usize,
+    pub(crate) body_limit: usize,
+    /// `None` where pages of other origins may not ask.
+    pub(crate) cors: Option<Cors>,
     /// From how many bytes on bodies are compressed; `None` for never.
-    compress_from: Option<NonZeroUsize>,
-    drain: Drain,
-    authentication: Authentication,
+    pub(crate) compress_from: Option<NonZeroUsize>,
+    pub(crate) drain: Drain,
+    pub(crate) authentication: Authentication,
 }
 
 impl Router {
-    pub(crate) fn new(
-        components: Arc<Components>,
-        body_limit: usize,
-        compress_from: Option<NonZeroUsize>,
-        drain: Drain,
-        authentication: Authentication,
-    ) -> Router {
-        Router { components, body_limit, compress_from, drain, authentication }
-    }
-
     /// The client of a new connection.
     pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
         Peer::new(address, self.authentication.local_clients())
     }
 
+    /// Answers one request: through the components' middleware, if they have any.
     pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response {
+        let Some(cors) = &self.cors else { return self.enter(request, peer).await };
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        if let Some(response) = cors.preflight(&request) {
+            return response;
+        }
+        let mut response = self.enter(request, peer).await;
+        cors.allow(origin.as_ref(), response.headers_mut());
+        response
+    }
+
+    async fn enter(&self, request: Request<Incoming>, peer: &Peer) -> Response {
+        let request = request.map(RequestBody::Incoming);
+        let chain = self.components.snapshot().chain.clone();
+        match chain {
+            None => self.route(request, peer, Asker::Unknown).await,
+            Some(chain) => chain::pass(self, &chain, 0, request, peer, Asker::Unknown).await,
+        }
+    }
+
+    /// Answers one request that has passed all middleware.
+    pub(super) async fn route(
+        &self,
+        request: Request<RequestBody>,
+        peer: &Peer,
+        asker: Asker,
+    ) -> Response {
         let url = request.uri().path_and_query().map_or("/", |url| url.as_str());
         let snapshot = self.components.snapshot();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
 
         if request.headers().contains_key(header::UPGRADE)
             && fastwebsockets::upgrade::is_upgrade_request(&request)
-            && snapshot.rest.is_some_and(|rest| rest.web_socket)
+            && (snapshot.sockets.is_some() || snapshot.rest.is_some_and(|rest| rest.web_socket))
         {
-            let found = snapshot.registry.find(url, Protocol::WebSocket);
+            let is_served = snapshot.rest.is_some_and(|rest| rest.web_socket);
+            let found = snapshot.registry.find(url, Protocol::WebSocket).filter(|_| is_served);
             let found = found.map(|found| {
                 (found.registration.clone(), found.remainder.to_owned(), found.params)
             });
+            let sockets = || Some((snapshot.sockets.clone()?, url.to_owned(), Vec::new()));
+            let found = found.or_else(sockets);
             drop(snapshot);
             // A handshake is never refused; who is not who they say they are is nobody.
-            let identified = match self.identify(peer, &request).await {
+            let identified = match self.identify(peer, asker, &request).await {
                 Ok(identified) => identified,
                 Err(error) => {
                     problem::log(&error, url);
@@ -90,7 +115,7 @@ impl Router {
             && found.as_ref().is_none_or(|(registration, ..)| registration.path.is_empty());
         let kept = (goes_to_disk || is_openapi).then(|| arc_swap::Guard::into_inner(snapshot));
         if is_openapi && let Some(snapshot) = &kept {
-            let identified = match self.identify(peer, &request).await {
+            let identified = match self.identify(peer, asker, &request).await {
                 Ok(identified) => identified,
                 Err(error) => return authentication::refusal(&error, url),
             };
@@ -113,34 +138,45 @@ impl Router {
             }
             return problem::with_text(StatusCode::NOT_FOUND, "Not found\n");
         };
-        let identified = match self.identify(peer, &request).await {
+        let identified = match self.identify(peer, asker, &request).await {
             Ok(identified) => identified,
             Err(error) => return authentication::refusal(&error, url),
         };
         let peer = identified.as_ref().unwrap_or(peer);
+        let passed = request.extensions().get::<Passed>().is_some();
         let exchange = rest::Exchange {
             registration: &registration,
             remainder_start,
             params,
             last_modified,
             body_limit: self.body_limit,
-            compress_from: self.compress_from,
+            // Middleware wants to see the body; what it answers is compressed behind it.
+            compress_from: self.compress_from.filter(|_| !passed),
             peer,
         };
-        let response = if is_event_stream {
+        let mut response = if is_event_stream {
             sse::respond(&exchange, request, &self.drain).await
         } else {
             rest::respond(&exchange, request).await
         };
+        if passed {
+            response.extensions_mut().insert(HandlerPath(registration.path.clone()));
+        }
         authentication::challenge(response)
     }
 
-    /// Who sends a request, where it is not the connection's client.
-    async fn identify(
+    /// Who sends a request, where it is somebody else than `peer`.
+    pub(super) async fn identify<B>(
         &self,
         peer: &Peer,
-        request: &Request<Incoming>,
+        asker: Asker,
+        request: &Request<B>,
     ) -> kora_resource::Result<Option<Peer>> {
-        self.authentication.identify(peer, request.uri(), request.headers()).await
+        match asker {
+            Asker::Known => Ok(None),
+            Asker::Unknown => {
+                self.authentication.identify(peer, request.uri(), request.headers()).await
+            }
+        }
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
@@ -23,6 +22,7 @@ use super::frame_writer::BATCH;
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::problem;
+use crate::http::request_body::RequestBody;
 use crate::http::rest::{Exchange, url};
 
 /// A comment this often keeps proxies from closing the connection, and finds clients that are gone.
@@ -31,7 +31,7 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Answers a request for an event stream.
 pub(crate) async fn respond(
     exchange: &Exchange<'_>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     drain: &Drain,
 ) -> Response {
     let (request, _) = request.into_parts();

@@ -15,7 +15,6 @@ use bytes::Bytes;
 use fastwebsockets::Role;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::StreamExt;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
@@ -34,6 +33,7 @@ use super::inbox::{self, Inbox};
 use crate::components::registry::Registration;
 use crate::http::body::ResponseBody;
 use crate::http::peer::Peer;
+use crate::http::request_body::RequestBody;
 use crate::http::{Response, negotiation, problem};
 use reading::Decoding;
 
@@ -65,7 +65,7 @@ enum End {
 /// Accepts an upgrade. It always succeeds, also for paths that nobody answers for: browsers can read
 /// the reason of a close, but no status of a refused upgrade.
 pub(crate) fn accept(
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     found: Option<(Arc<Registration>, String, Params)>,
     peer: &Peer,
     drain: &Drain,

@@ -162,15 +162,17 @@ impl Server {
         directory: &Path,
         data: &Path,
     ) -> Server {
-        let mut child = command
+        command
             .args(arguments)
             .arg(directory)
             .args(["--port", "0", "--threads", &threads.to_string(), "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .arg(data);
+        Server::spawn(command)
+    }
+
+    /// Starts a command that serves, and waits until it does.
+    pub fn spawn(mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (Output::default(), Output::default());
         stdout.follow(child.stdout.take().unwrap());
         stderr.follow(child.stderr.take().unwrap());

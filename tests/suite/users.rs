@@ -73,7 +73,7 @@ fn as_user(name: &str) -> String {
     basic(name, &password)
 }
 
-fn as_administrator() -> String {
+pub fn as_administrator() -> String {
     basic(ADMINISTRATOR.0, ADMINISTRATOR.1)
 }
 

@@ -93,7 +93,7 @@ impl Resource for ClassResource {
             let generation = self.generation()?;
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
-            let in_flight = generation.submit(job, &self.served_by)?;
+            let in_flight = generation.submit(job, Some(&self.served_by))?;
             let mut reply = self.within_wall_time(&generation, answered).await?;
             // The worker is needed until the last item, not only until the answer begins.
             reply.body = match reply.body {
@@ -122,7 +122,7 @@ impl Resource for ClassResource {
             let (answer, answered) = oneshot::channel();
             let opening = Opening { socket, answer };
             let job = Job::Connect { export: self.export, connect, opening };
-            let _in_flight = generation.submit(job, &self.served_by)?;
+            let _in_flight = generation.submit(job, Some(&self.served_by))?;
             // Given up while it waits, this drops the stream: the class hears that the client is gone.
             Ok(match self.within_wall_time(&generation, answered).await? {
                 Consent::Stream => Box::pin(stream) as Outgoing,

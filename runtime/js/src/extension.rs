@@ -5,8 +5,8 @@ use deno_error::JsErrorBox;
 
 use crate::node;
 use crate::ops::{
-    accounts, administration, calls, exporting, host, searches, sockets, tables, targets,
-    transactions,
+    accounts, administration, bodies, calls, exporting, host, plugins, requests, searches, sockets,
+    tables, targets, transactions,
 };
 
 deno_core::extension!(
@@ -70,6 +70,23 @@ deno_core::extension!(
         sockets::op_kora_client_done,
         sockets::op_kora_incoming,
         sockets::op_kora_incoming_close,
+        bodies::op_kora_body_whole,
+        bodies::op_kora_body_chunk,
+        bodies::op_kora_body_of,
+        bodies::op_kora_body_open,
+        bodies::op_kora_body_feed,
+        bodies::op_kora_body_room,
+        bodies::op_kora_body_end,
+        bodies::op_kora_body_drop,
+        requests::op_kora_listeners,
+        requests::op_kora_next,
+        requests::op_kora_answer,
+        plugins::op_kora_settings,
+        plugins::op_kora_plugin,
+        plugins::op_kora_plugin_failed,
+        plugins::op_kora_scan,
+        plugins::op_kora_entry_contents,
+        plugins::op_kora_changed,
     ],
     esm_entry_point = "ext:kora/harperdb/main.ts",
     esm = [
@@ -103,6 +120,18 @@ deno_core::extension!(
         "harperdb/client.ts",
         "harperdb/dispatch.ts",
         "harperdb/logger.ts",
+        "harperdb/emitter.ts",
+        "harperdb/node_exchange.ts",
+        "harperdb/sockets.ts",
+        "harperdb/request.ts",
+        "harperdb/response.ts",
+        "harperdb/middleware.ts",
+        "harperdb/content_types.ts",
+        "harperdb/entry_handler.ts",
+        "harperdb/options.ts",
+        "harperdb/scope.ts",
+        "harperdb/legacy_extension.ts",
+        "harperdb/plugins.ts",
         "harperdb/main.ts",
     ],
 );

@@ -7,25 +7,35 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use kora_resource::middleware::Middleware;
 use kora_resource::schema::Protocols;
-use kora_resource::{Accounts, Error, Limits, Resource, Result};
+use kora_resource::{Accounts, Error, Limits, Resource, Result, Value};
 use kora_store::{Store, Table};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::class::ClassResource;
 use crate::error::LoadError;
 use crate::exports::{Entry, ExportTable, ServedBy};
+use crate::isolate::plugins::Change;
+use crate::middleware::{CallOrigin, GuestMiddleware};
 use crate::permissions::Grants;
+use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
+/// Where `harperdb/sockets.ts` registers the listeners of `server.ws`.
+const SOCKETS_PATH: &str = "\0sockets";
+
+/// Numbers the generations of this process.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// A component's code, as it lies on disk.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Application {
     /// The component's name, for messages.
     pub name: String,
@@ -35,6 +45,11 @@ pub struct Application {
     pub modules: Vec<ResourceModule>,
     /// How many isolates serve it.
     pub workers: NonZeroUsize,
+    /// The packages that its configuration names, in the order of the file.
+    pub plugins: Vec<Plugin>,
+    /// How plugins find the component's files.
+    pub files: Option<Arc<dyn ComponentFiles>>,
+    pub settings: HostSettings,
     /// Its environment variables, over those of the server (`loadEnv`).
     pub environment: HashMap<String, String>,
     /// What it may touch outside its isolate.
@@ -90,6 +105,10 @@ pub struct Generation {
     /// What the table says, as resources; brought up to date by who asks for them.
     exports: Mutex<Vec<(u32, Exported)>>,
     tables: Vec<Arc<Table>>,
+    middleware: Option<Arc<dyn Middleware>>,
+    plugin_failures: Vec<PluginFailure>,
+    /// No two generations of a process have the same.
+    number: u64,
     open_sockets: Arc<AtomicUsize>,
     limits: Limits,
     /// Where the search for an idle worker begins.
@@ -129,10 +148,18 @@ pub async fn load(
         .collect();
     let table = Arc::<ExportTable>::default();
     let surroundings = Arc::new(Surroundings::new(&application));
+    let number = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+    let plugins: Arc<[Plugin]> = application.plugins.into();
+    let settings = Arc::new(application.settings);
+    let directory: Arc<Path> = application.directory.as_path().into();
+    let count =
+        if modules.is_empty() && plugins.is_empty() { 0 } else { application.workers.get() };
     let mut workers = Vec::new();
+    let mut listeners = Vec::new();
+    let mut plugin_failures = Vec::new();
     // The first worker alone: its load-time work (seeding, migrations) must not race with itself.
-    for index in 0..if modules.is_empty() { 0 } else { application.workers.get() } {
-        let worker = Worker::start(WorkerOptions {
+    for index in 0..count {
+        let (worker, loaded) = Worker::start(WorkerOptions {
             application: application.name.as_str().into(),
             modules: modules.clone(),
             store: store.clone(),
@@ -140,20 +167,36 @@ pub async fn load(
             tables: tables.clone(),
             exports: table.clone(),
             index,
+            generation: number,
+            directory: directory.clone(),
+            plugins: plugins.clone(),
+            settings: settings.clone(),
+            files: application.files.clone(),
             surroundings: surroundings.clone(),
         })
         .await?;
         workers.push(worker);
+        if index == 0 {
+            listeners = loaded.listeners;
+            plugin_failures = loaded.plugin_failures;
+        }
     }
-    Ok(Arc::new_cyclic(|this| Generation {
-        workers: RwLock::new(workers),
-        table,
-        exports: Mutex::default(),
-        tables,
-        open_sockets: Arc::default(),
-        limits: application.limits,
-        next: AtomicUsize::new(0),
-        this: this.clone(),
+    let has_listeners = !listeners.is_empty();
+    Ok(Arc::new_cyclic(|this: &Weak<Generation>| {
+        let middleware = GuestMiddleware::new(this.clone(), listeners);
+        Generation {
+            workers: RwLock::new(workers),
+            table,
+            exports: Mutex::default(),
+            tables,
+            middleware: has_listeners.then(|| Arc::new(middleware) as Arc<dyn Middleware>),
+            plugin_failures,
+            number,
+            open_sockets: Arc::default(),
+            limits: application.limits,
+            next: AtomicUsize::new(0),
+            this: this.clone(),
+        }
     }))
 }
 
@@ -161,6 +204,13 @@ impl Generation {
     /// What its modules export by now. Code may register more, or something else at a path, at any
     /// time: see [`Generation::changes`].
     pub fn exports(&self) -> Vec<Exported> {
+        let exports = self.known();
+        let exports = exports.iter().map(|(_, exported)| exported);
+        exports.filter(|exported| exported.path != SOCKETS_PATH).cloned().collect()
+    }
+
+    /// The table's entries as resources.
+    fn known(&self) -> MutexGuard<'_, Vec<(u32, Exported)>> {
         let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, entry) in self.table.entries().iter().enumerate() {
             match exports.get_mut(number) {
@@ -169,7 +219,7 @@ impl Generation {
                 None => exports.push((entry.revision, self.exported(number, entry))),
             }
         }
-        exports.iter().map(|(_, exported)| exported.clone()).collect()
+        exports
     }
 
     /// Told whenever [`Generation::exports`] has changed; closed when the generation is gone.
@@ -190,6 +240,48 @@ impl Generation {
             conflict: class.conflict.clone(),
             resource: Arc::new(ClassResource::new(self.this.clone(), number, entry, table)),
         }
+    }
+
+    /// The listeners that the component has registered by `server.http`, if any.
+    pub fn middleware(&self) -> Option<&Arc<dyn Middleware>> {
+        self.middleware.as_ref()
+    }
+
+    /// Who answers for WebSockets that no resource answers for, if `server.ws` was called.
+    pub fn sockets(&self) -> Option<Arc<dyn Resource>> {
+        let known = self.known();
+        let sockets = known.iter().find(|(_, exported)| exported.path == SOCKETS_PATH);
+        sockets.map(|(_, exported)| exported.resource.clone())
+    }
+
+    /// The plugins that did not start.
+    pub fn plugin_failures(&self) -> &[PluginFailure] {
+        &self.plugin_failures
+    }
+
+    /// Tells the plugins of all workers that files have changed, and what the configuration file says
+    /// now if it did. True if they have handled all of it; otherwise the component wants a reload.
+    pub async fn changed(&self, paths: &[PathBuf], config: Option<Value>) -> bool {
+        let paths: Vec<String> =
+            paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let change = Change { paths, config };
+        let answers: Vec<_> = {
+            let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+            let tell = |worker: &Worker| {
+                let (answer, answered) = oneshot::channel();
+                let in_flight = worker.submit(Job::Change { change: change.clone(), answer });
+                in_flight.ok().map(|in_flight| (in_flight, answered))
+            };
+            workers.iter().map(tell).collect()
+        };
+        let mut handled = !answers.is_empty();
+        for answer in answers {
+            handled &= match answer {
+                Some((_in_flight, answered)) => answered.await.unwrap_or(false),
+                None => false,
+            };
+        }
+        handled
     }
 
     /// Drains the generation in the background: waits until nobody holds one of its exports any more,
@@ -245,6 +337,7 @@ impl Generation {
         // A request that was routed here before the swap, and still reads its body, holds its export.
         let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
         exports.iter().all(|(_, exported)| Arc::strong_count(&exported.resource) == 1)
+            && self.middleware.as_ref().is_none_or(|middleware| Arc::strong_count(middleware) == 1)
             && self.open_sockets.load(Ordering::Acquire) == 0
             && self
                 .workers
@@ -254,8 +347,11 @@ impl Generation {
                 .all(|worker| worker.in_flight() == 0)
     }
 
-    /// Gives a job to the worker with the least to do, of those that have registered the export.
-    pub(crate) fn submit(&self, job: Job, served_by: &ServedBy) -> Result<InFlight> {
+    /// Gives a job to the worker with the least to do, of those that have registered the export;
+    /// `None` for what all of them serve.
+    pub(crate) fn submit(&self, job: Job, served_by: Option<&ServedBy>) -> Result<InFlight> {
+        let serves =
+            |worker: &&Worker| served_by.is_none_or(|served_by| served_by.contains(worker.index()));
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         let running: usize = workers.iter().map(Worker::in_flight).sum();
         if running >= self.limits.concurrency {
@@ -263,10 +359,16 @@ impl Generation {
                 "the component has as many calls under way as limits.concurrency allows, {running}: try again"
             )));
         }
+        let before = CallOrigin::find(job.origins(), self.number);
+        let before = before.and_then(|origin| workers.get(origin.worker));
+        if let Some(worker) = before.filter(serves) {
+            // Where the request's own object lives.
+            return worker.submit(job);
+        }
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
-            .filter(|worker| served_by.contains(worker.index()) && !worker.is_gone())
+            .filter(|worker| serves(worker) && !worker.is_gone())
             .min_by_key(|worker| worker.in_flight())
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
             .submit(job)

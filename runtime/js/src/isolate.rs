@@ -3,6 +3,9 @@
 //! Used on the worker's thread only. Rust enters by the functions of `harperdb/dispatch.ts`, which
 //! answer by ops; what they throw would be the host's own fault and is logged as such.
 
+pub(crate) mod plugins;
+mod requests;
+
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,13 +18,17 @@ use kora_resource::{Call, Exceeded, Limits, Target, User, Verb};
 use slab::Slab;
 use tokio::sync::mpsc;
 
+use crate::bodies::Bodies;
 use crate::error::{LoadError, describe};
 use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::node::{self, NodeState, Packages};
 use crate::open_transactions::{ABORTED, FLAGGED, OpenTransactions, Overdue};
 use crate::ops::administration::OpenHistories;
 use crate::ops::host::OpenItems;
+use crate::ops::plugins::Plugins;
+use crate::ops::requests::Listeners;
 use crate::permissions::{self, ReadableRoots};
+use crate::plugin::Plugin;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::watchdog::Pulse;
 use crate::worker::{Job, WorkerOptions};
@@ -42,6 +49,7 @@ pub(crate) struct Isolate {
     modules: Arc<[(PathBuf, String)]>,
     application: Arc<str>,
     entry: Option<Entry>,
+    plugins: Arc<[Plugin]>,
     users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
     limits: Limits,
     pulse: Arc<Pulse>,
@@ -61,6 +69,11 @@ struct Entry {
     connect: v8::Global<v8::Function>,
     walk_exports: v8::Global<v8::Function>,
     finish_exports: v8::Global<v8::Function>,
+    request: v8::Global<v8::Function>,
+    resume: v8::Global<v8::Function>,
+    start_plugin: v8::Global<v8::Function>,
+    changed: v8::Global<v8::Function>,
+    close_plugins: v8::Global<v8::Function>,
 }
 
 fn missing(name: &str) -> CoreError {
@@ -105,6 +118,16 @@ impl Isolate {
             let mut state = state.borrow_mut();
             state.put(permissions);
             state.put(OpenItems::default());
+            state.put(Bodies::default());
+            state.put(Listeners::default());
+            state.put(Plugins {
+                configured: options.plugins.clone(),
+                settings: options.settings,
+                files: options.files,
+                directory: options.directory,
+                failures: Vec::new(),
+                changing: None,
+            });
             state.put(OpenHistories::default());
             state.put(WorkerState {
                 store: options.store,
@@ -120,6 +143,7 @@ impl Isolate {
                 commits: 0,
                 clients: 0,
                 worker_index: options.index,
+                generation: options.generation,
                 application: application.clone(),
             });
         }
@@ -135,6 +159,7 @@ impl Isolate {
             modules: options.modules,
             application,
             entry: None,
+            plugins: options.plugins,
             users: Vec::new(),
             limits: options.surroundings.limits,
             pulse: pulse.clone(),
@@ -147,9 +172,12 @@ impl Isolate {
             application: self.application.to_string(),
             message: describe(&error),
         })?;
-        for (path, directory) in self.modules.clone().iter() {
+        let modules = self.modules.clone();
+        for (position, (path, directory)) in modules.iter().enumerate() {
+            self.start_plugins(position).await;
             self.load_module(path, directory).await?;
         }
+        self.start_plugins(modules.len()).await;
         let finish = self.entry.as_ref().map(|entry| entry.finish_exports.clone());
         self.run_host(finish, &[]).map_err(|error| LoadError::Worker {
             application: self.application.to_string(),
@@ -176,6 +204,11 @@ impl Isolate {
             connect: self.host_function("connect")?,
             walk_exports: self.host_function("walkExports")?,
             finish_exports: self.host_function("finishExports")?,
+            request: self.host_function("handleRequest")?,
+            resume: self.host_function("resume")?,
+            start_plugin: self.host_function("startPlugin")?,
+            changed: self.host_function("changed")?,
+            close_plugins: self.host_function("closePlugins")?,
         });
         self.js.execute_script("kora:seal", "globalThis.__kora.seal()")?;
         Ok(())
@@ -373,12 +406,14 @@ impl Isolate {
         match job {
             Job::Call { export, call, answer } => {
                 let Call { verb, target, body, context } = call;
+                self.resume_context(&context);
                 let authorize = context.authorize;
                 let user = context.user.clone();
                 let number = self.insert(PendingCall::new(export, context, body, Answer::Reply(answer)));
                 self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
             Job::Connect { export, connect, opening } => {
+                self.resume_context(&connect.context);
                 let authorize = connect.context.authorize;
                 let user = connect.context.user.clone();
                 let target = connect.target.clone();
@@ -397,6 +432,10 @@ impl Isolate {
                     Entered::Connect(incoming),
                 );
             }
+            Job::Request { listeners, request, steps } => {
+                self.begin_request(&listeners, request, steps);
+            }
+            Job::Change { change, answer } => self.begin_change(&change, answer),
         }
     }
 

@@ -9,18 +9,21 @@
 //! *Invariants:* an isolate is made, used and dropped on one thread. No component code runs on a thread
 //! that drives sockets or timers of the server. A reload makes a new generation; it never changes one.
 
+mod bodies;
 mod class;
 mod error;
 mod exports;
 mod extension;
 mod generation;
 mod isolate;
+mod middleware;
 mod modules;
 mod node;
 mod open_transactions;
 mod ops;
 mod permissions;
 mod platform;
+mod plugin;
 mod pull;
 mod socket;
 mod state;
@@ -34,4 +37,5 @@ pub use error::LoadError;
 pub use generation::{Application, Exported, Generation, ResourceModule, load};
 pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};
+pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};
 pub use watchdog::DEFAULT_LIMITS;

@@ -3,9 +3,12 @@
 
 pub(crate) mod accounts;
 pub(crate) mod administration;
+pub(crate) mod bodies;
 pub(crate) mod calls;
 pub(crate) mod exporting;
 pub(crate) mod host;
+pub(crate) mod plugins;
+pub(crate) mod requests;
 pub(crate) mod searches;
 pub(crate) mod sockets;
 pub(crate) mod tables;

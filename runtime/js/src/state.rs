@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use kora_resource::middleware::Step;
 use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result, Value};
 use kora_store::{Search, Store, Subscription, Table};
 use slab::Slab;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::exports::ExportTable;
 use crate::open_transactions::OpenTransactions;
@@ -37,6 +38,8 @@ pub(crate) struct WorkerState {
     /// 0 for the first worker of the generation; `server.workerIndex`.
     pub(crate) worker_index: usize,
     pub(crate) application: Arc<str>,
+    /// The number of the generation that the worker is of.
+    pub(crate) generation: u64,
 }
 
 /// A call that JavaScript has not answered yet.
@@ -86,6 +89,8 @@ impl Drop for PendingCall {
 /// Where the answer of a call goes.
 pub(crate) enum Answer {
     Reply(oneshot::Sender<Result<Reply>>),
+    /// A request in the component's middleware.
+    Steps(mpsc::Sender<Step>),
     /// The socket is `socket` of the worker's.
     Outgoing {
         answer: oneshot::Sender<Result<Consent>>,

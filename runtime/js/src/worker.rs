@@ -7,11 +7,12 @@
 //! what it awaits are jobs, its own event loop and the store's acknowledgements. An exception that
 //! nobody caught is logged and the worker goes on, as Node's would with a handler.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use kora_resource::middleware::{Listener, Origin, Request, Step};
 use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::LoadError;
 use crate::exports::ExportTable;
 use crate::generation::Surroundings;
+use crate::isolate::plugins::Change;
 use crate::isolate::{Isolate, Served};
+use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
 use crate::watchdog::Pulse;
 
@@ -28,8 +31,39 @@ const QUEUE: usize = 4_096;
 
 /// What a worker is asked to do.
 pub(crate) enum Job {
-    Call { export: usize, call: Call, answer: oneshot::Sender<Result<Reply>> },
-    Connect { export: usize, connect: Connect, opening: Opening },
+    Call {
+        export: usize,
+        call: Call,
+        answer: oneshot::Sender<Result<Reply>>,
+    },
+    Connect {
+        export: usize,
+        connect: Connect,
+        opening: Opening,
+    },
+    /// A request for the component's middleware.
+    Request {
+        listeners: Box<[usize]>,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    },
+    /// Files or options have changed: the answer is whether the component's plugins handled it.
+    Change {
+        change: Change,
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+impl Job {
+    /// What middleware made of the request behind the job.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        match self {
+            Job::Call { call, .. } => &call.context.origins,
+            Job::Connect { connect, .. } => &connect.context.origins,
+            Job::Request { request, .. } => &request.origins,
+            Job::Change { .. } => &[],
+        }
+    }
 }
 
 /// What a worker needs to start.
@@ -42,7 +76,18 @@ pub(crate) struct WorkerOptions {
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
+    pub(crate) generation: u64,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) plugins: Arc<[Plugin]>,
+    pub(crate) settings: Arc<HostSettings>,
+    pub(crate) files: Option<Arc<dyn ComponentFiles>>,
     pub(crate) surroundings: Arc<Surroundings>,
+}
+
+/// What a worker tells once its component is loaded.
+pub(crate) struct Loaded {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) plugin_failures: Vec<PluginFailure>,
 }
 
 /// The handle of a running worker. Dropping it lets the thread end once its jobs are answered.
@@ -56,7 +101,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the thread; resolves when the component's modules are loaded there and what they export
     /// is in the table.
-    pub(crate) async fn start(options: WorkerOptions) -> Result<Worker, LoadError> {
+    pub(crate) async fn start(options: WorkerOptions) -> Result<(Worker, Loaded), LoadError> {
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let (ready, loaded) = oneshot::channel();
         let (application, index) = (options.application.clone(), options.index);
@@ -66,8 +111,8 @@ impl Worker {
             .name(format!("js-{}-{}", options.application, options.index))
             .spawn(move || run(options, receiver, ready))
             .map_err(|error| failed(error.to_string()))?;
-        loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
-        Ok(Worker { jobs, in_flight: Arc::default(), index, thread })
+        let loaded = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
+        Ok((Worker { jobs, in_flight: Arc::default(), index, thread }, loaded))
     }
 
     /// Its place among the workers of its generation.
@@ -125,7 +170,7 @@ async fn load(options: &WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, Lo
 fn run(
     options: WorkerOptions,
     mut jobs: mpsc::Receiver<Job>,
-    ready: oneshot::Sender<Result<(), LoadError>>,
+    ready: oneshot::Sender<Result<Loaded, LoadError>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let application = options.application.to_string();
@@ -142,7 +187,11 @@ fn run(
             // Nobody who waits means that the load was given up.
             Err(error) => return drop(ready.send(Err(error))),
         };
-        if ready.send(Ok(())).is_err() {
+        let loaded = Loaded {
+            listeners: isolate.listeners(),
+            plugin_failures: isolate.plugin_failures(),
+        };
+        if ready.send(Ok(loaded)).is_err() {
             return;
         }
         // What waits in the queue waits on while a new isolate is made.
@@ -156,5 +205,6 @@ fn run(
                 }
             };
         }
+        isolate.close_plugins();
     });
 }

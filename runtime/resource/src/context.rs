@@ -27,4 +27,6 @@ pub struct Context {
     /// Whether the resource must check permissions: true for what came over a transport, false for
     /// what the host or a component's own code calls.
     pub authorize: bool,
+    /// What middleware made of the request, by component (see [`crate::middleware`]).
+    pub origins: Vec<crate::middleware::Origin>,
 }

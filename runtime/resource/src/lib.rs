@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod id;
 mod limits;
+pub mod middleware;
 pub mod query;
 mod record;
 mod resource;
@@ -33,7 +34,8 @@ pub use limits::{Exceeded, Limits};
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource, ResourceFuture,
+    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource,
+    ResourceFuture,
 };
 pub use row_errors::RowErrors;
 pub use target::{Params, Target};

@@ -7,7 +7,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::{HeaderMap, header};
 use kora_resource::schema::TableSchema;
 use kora_resource::value::{Format, form};
@@ -15,12 +15,13 @@ use kora_resource::{Error, ErrorKind, Map, Result, RowErrors, Value};
 
 use crate::components::registry::{Registration, Served};
 use crate::http::negotiation::typed;
+use crate::http::request_body::RequestBody;
 
 /// Reads and decodes a body of at most `limit` bytes for `registration`; `None` if it turns out to be
 /// empty.
 pub(super) async fn read(
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
     limit: usize,
     registration: &Registration,
 ) -> Result<Option<Value>> {
@@ -41,7 +42,7 @@ pub(super) async fn read(
     decode(content_type, bytes, table.as_deref()).await.map(Some)
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
+async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes> {
     let too_large = || {
         let text = format!("Request body too large, maximum size is {limit} bytes");
         Error::new(ErrorKind::TooLarge, text)
@@ -53,10 +54,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Error::invalid(format!("The request's body did not arrive as a whole: {error}"))
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else { continue };
         if first.len() + all.len() + data.len() > limit {
             return Err(too_large());
         }
@@ -223,7 +221,11 @@ mod tests {
             ("text/yaml", "a: [", "text/yaml"),
             ("application/cbor", "\u{61}", "byte 0"),
             ("multipart/form-data", "x", "multipart/form-data"),
-            ("multipart/form-data; boundary=X", "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1", "multipart/form-data"),
+            (
+                "multipart/form-data; boundary=X",
+                "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1",
+                "multipart/form-data",
+            ),
         ] {
             let bytes = Bytes::from_static(body.as_bytes());
             let error = decode(content_type, bytes, None).await.unwrap_err();

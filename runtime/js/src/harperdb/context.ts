@@ -112,6 +112,17 @@ export class Context {
     void this.#request;
   }
 
+  /** From now on this is the context of `call`. Code may hold the headers: they stay the same object. */
+  protected rebase(call: number): void {
+    this.#call = call;
+    this.#view = undefined;
+    const view = this.#request;
+    const headers = this.#headers;
+    if (!headers) return;
+    for (const name of [...headers.keys()]) headers.delete(name);
+    for (const [name, value] of view?.headers ?? []) headers.append(name, value);
+  }
+
   /** The call is answered: its number may name another one from now on. */
   answered(): void {
     this.#call = -1;
@@ -185,6 +196,11 @@ export class Context {
       }
     }
     return this.#aborting.signal;
+  }
+
+  /** The request's headers, if code has looked at them. */
+  get touchedHeaders(): Headers | undefined {
+    return this.#headers;
   }
 
   get responseHeaders(): ResponseHeaders {

@@ -10,6 +10,7 @@ import { ClientError, isThrownResponse, missingMethod } from "ext:kora/harperdb/
 import { exportedPath, exportedResource } from "ext:kora/harperdb/exports.ts";
 import { overridesStatic } from "ext:kora/harperdb/pipeline.ts";
 import { fail, reply } from "ext:kora/harperdb/reply.ts";
+import { type RequestContext, takeResumed } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { HostTarget, type Id, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
 import { isConflict, isThenable, transactional } from "ext:kora/harperdb/transaction.ts";
@@ -35,6 +36,8 @@ interface Call {
   authorize: boolean;
   verb: number;
   attempt: number;
+  /** What this worker's listeners have made of the request. */
+  request: RequestContext | undefined;
 }
 
 /** Runs one verb of one export. */
@@ -53,13 +56,14 @@ export function call(
   body: any,
 ): void {
   const target = new HostTarget(url, id, isCollection, search, property);
-  run({ number, exported, target, params, user, authorize, verb, attempt: 1 }, body);
+  const request = takeResumed();
+  run({ number, exported, target, params, user, authorize, verb, attempt: 1, request }, body);
 }
 
 /** Runs a call once; a promise where it does not end at once. */
 function run(call: Call, body: any): Promise<void> | undefined {
-  const context = new Context(call.number, body);
-  context.user = userOf(call.user);
+  const context = call.request?.enter(body) ?? new Context(call.number, body);
+  context.user ??= userOf(call.user);
   context.authorize = call.authorize;
   const ended = (value: any) => reply(call.number, call.exported, value, context);
   const failed = (error: any) => {
@@ -172,14 +176,17 @@ export function connect(
   authorize: boolean,
   incomingNumber: number,
 ): void {
-  const context = new Context(number);
-  context.user = userOf(user);
+  const resumed = takeResumed();
+  const context = resumed ?? new Context(number);
+  context.user ??= userOf(user);
   context.authorize = authorize;
   context.isWebSocket = incomingNumber >= 0;
   context.onClose = [];
   context.keep();
   const host = new HostTarget(url, id, isCollection, search, property);
-  const call = { number, exported, target: host, params, user, authorize, verb: -1, attempt: 1 };
+  const call = {
+    number, exported, target: host, params, user, authorize, verb: -1, attempt: 1, request: resumed,
+  };
   const client = new Client(number, exported, incomingNumber, context);
   const open = async () => {
     const resource = exportedResource(exported);

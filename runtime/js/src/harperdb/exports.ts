@@ -24,6 +24,10 @@ export interface Exported {
 
 /** By path. */
 const registry = new Map<string, Exported>();
+/** Tables that the schema exports, by path; what is registered at a path stands before them. */
+const schemaTables = new Map<string, Exported>();
+/** What answers by now, by path; made when somebody asks. */
+let answering: Map<string, Exported> | undefined;
 /** By the number that Rust has given the path, which is the same in all workers. */
 const numbered: Exported[] = [];
 /** What is registered after this goes to the host one by one. */
@@ -63,31 +67,61 @@ export function register(
     entry.conflict = describe(known);
   }
   registry.set(path, entry);
+  answering = undefined;
   if (finished) numbered[op_kora_register(shown(entry))] = entry;
+}
+
+/** The host: `path` is a table that the schema exports. */
+export function addTable(path: string, table: any): void {
+  if (table === undefined) return;
+  const entry = { path, Resource: table, exportTypes: undefined, force: false, conflict: undefined };
+  schemaTables.set(path, entry);
+}
+
+function served(): Map<string, Exported> {
+  if (!answering) {
+    answering = new Map([...schemaTables, ...registry]);
+    // What begins with a zero byte is the host's own.
+    for (const path of answering.keys()) if (path[0] === "\0") answering.delete(path);
+  }
+  return answering;
+}
+
+function trimmed(path: string): string {
+  return String(path).replace(/^\/+|\/+$/g, "");
 }
 
 /** `server.resources` and `resources` of the module: the paths of this component. */
 export const resources = {
+  isWorker: true,
   set(path: string, resource: unknown, exportTypes?: ExportTypes, force?: boolean) {
     if (!isResource(resource)) {
       throw new TypeError(`What is registered at ${path} has none of the methods of a resource`);
     }
-    register(path.replace(/^\//, ""), resource, exportTypes, force);
+    register(trimmed(path), resource, exportTypes, force);
     return resources;
   },
-  get: (path: string) => registry.get(path.replace(/^\//, "")),
-  has: (path: string) => registry.has(path.replace(/^\//, "")),
+  get: (path: string) => served().get(trimmed(path)),
+  has: (path: string) => served().has(trimmed(path)),
+  /** While the component is loaded; what is served already stays. */
+  delete(path: string): boolean {
+    answering = undefined;
+    return !finished && registry.delete(trimmed(path));
+  },
   /** The entry that answers for a URL, with what of the URL is left for it. */
   getMatch(url: string, exportType?: string) {
-    const match = findMatch(registry, url.replace(/^\//, ""), exportType);
+    const match = findMatch(served(), url.replace(/^\//, ""), exportType);
     return match && { ...match.entry, relativeURL: match.relativeURL, params: match.params };
   },
-  keys: () => registry.keys(),
-  values: () => registry.values(),
-  entries: () => registry.entries(),
-  [Symbol.iterator]: () => registry.entries(),
+  keys: () => served().keys(),
+  values: () => served().values(),
+  entries: () => served().entries(),
+  forEach(visit: (entry: Exported, path: string) => void) {
+    served().forEach((entry, path) => visit(entry, path));
+  },
+  [Symbol.iterator]: () => served().entries(),
   get size() {
-    return registry.size;
+    return served().size;
   },
 };
 

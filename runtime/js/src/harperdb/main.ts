@@ -1,14 +1,24 @@
 // The live host module and the globals (harper-resources.md section 1), and what Rust takes from here.
 import "ext:kora/web/globals.js";
+import { op_kora_host, op_kora_settings, op_kora_tables } from "ext:core/ops";
+import { contentTypes } from "ext:kora/harperdb/content_types.ts";
 import "ext:kora/node/scripts.js";
 import { internals } from "ext:core/mod.js";
-import { op_kora_host, op_kora_tables } from "ext:core/ops";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
-import { finishExports, resources, walkExports } from "ext:kora/harperdb/exports.ts";
-import { logger } from "ext:kora/harperdb/logger.ts";
+import { addTable, finishExports, resources, walkExports } from "ext:kora/harperdb/exports.ts";
+import { logger, setLogLevel } from "ext:kora/harperdb/logger.ts";
+import { finishListeners, handleRequest, http } from "ext:kora/harperdb/middleware.ts";
+import {
+  changed,
+  closePlugins,
+  setSurroundings,
+  startPlugin,
+} from "ext:kora/harperdb/plugins.ts";
+import { ws } from "ext:kora/harperdb/sockets.ts";
+import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
@@ -27,6 +37,12 @@ function unavailable(name: string): (...args: unknown[]) => never {
 /** A registration that has no effect yet: components that make it still load, and the log says so. */
 function ignored(name: string): (...args: unknown[]) => void {
   return () => logger.warn(`${name} is not available in this version of Kora and was ignored`);
+}
+
+/** Tells the host what the loaded component has registered. */
+function finish(): void {
+  finishExports();
+  finishListeners();
 }
 
 const EXPORTS = [
@@ -48,11 +64,15 @@ const GLOBALS = [
 /** Makes the module's values and the globals; gives the source of the module that exports them. */
 function start(): string {
   const host = op_kora_host();
+  const settings = op_kora_settings();
+  setLogLevel(settings.logLevel);
   const databases: Record<string, Record<string, unknown>> = { [DEFAULT_DATABASE]: {} };
   op_kora_tables().forEach((info: TableInfo, number: number) => {
     (databases[info.database] ??= {})[info.table] = makeTable(number, info);
   });
-  const contentTypes = new Map();
+  for (const [path, database, table] of settings.exportedTables) {
+    addTable(path, databases[database]?.[table]);
+  }
   const module: Record<string, unknown> = {
     Resource,
     databases,
@@ -69,26 +89,35 @@ function start(): string {
     authenticateUser,
     createBlob: unavailable("createBlob"),
     operation,
-    config: {},
+    config: settings.config ?? {},
     threads: [],
     server: {
       resources,
       contentTypes,
       workerIndex: host.workerIndex,
-      hostname: host.hostname,
-      config: {},
+      hostname: settings.hostname ?? host.hostname,
+      config: settings.config ?? {},
       nodes: [],
-      http: ignored("server.http"),
+      shards: new Map(),
+      http,
       request: ignored("server.request"),
-      ws: ignored("server.ws"),
+      ws,
       upgrade: ignored("server.upgrade"),
-      socket: ignored("server.socket"),
+      socket: unavailable("server.socket"),
       recordAnalytics: () => {},
       getUser,
       authenticateUser,
       operation,
     },
   };
+  const surroundings = {
+    appName: host.application,
+    directory: settings.directory,
+    server: module.server,
+    resources,
+    root: settings.componentConfig,
+  };
+  setSurroundings(surroundings, host.workerIndex === 0);
   for (const name of GLOBALS) {
     Object.defineProperty(globalThis, name, {
       value: module[name],
@@ -112,4 +141,16 @@ function seal(): void {
   for (const name of ["__kora", "Deno", "__bootstrap"]) delete (globalThis as any)[name];
 }
 
-(globalThis as any).__kora = { start, seal, call, connect, walkExports, finishExports };
+(globalThis as any).__kora = {
+  start,
+  seal,
+  call,
+  connect,
+  walkExports,
+  finishExports: finish,
+  handleRequest,
+  resume,
+  startPlugin,
+  changed,
+  closePlugins,
+};

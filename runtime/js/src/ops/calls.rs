@@ -9,6 +9,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use deno_core::{OpState, op2, v8};
 use futures_util::StreamExt;
+use kora_resource::middleware::Step;
 use kora_resource::{Error, ErrorKind, Item, Reply, ReplyBody, Value, VerbSet, Version};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -187,6 +188,19 @@ pub(crate) async fn op_kora_call_given_up(state: Rc<RefCell<OpState>>, #[smi] ca
         call.map(|call| call.context.clone())
     };
     let Some(context) = context else { return false };
+    let steps = match state.borrow().borrow::<WorkerState>().calls.get(call as usize) {
+        Some(pending) => match pending.answer() {
+            Some(Answer::Steps(steps)) => Some(steps.clone()),
+            Some(Answer::Reply(_) | Answer::Outgoing { .. }) | None => None,
+        },
+        None => None,
+    };
+    if let Some(steps) = steps {
+        steps.closed().await;
+        let state = state.borrow();
+        let pending = state.borrow::<WorkerState>().calls.get(call as usize);
+        return pending.is_some_and(|pending| Arc::ptr_eq(&pending.context, &context));
+    }
     poll_fn(|cx| {
         let mut state = state.borrow_mut();
         // Its number may name another call by now.
@@ -198,7 +212,7 @@ pub(crate) async fn op_kora_call_given_up(state: Rc<RefCell<OpState>>, #[smi] ca
         match pending.answer_mut() {
             Some(Answer::Reply(reply)) => reply.poll_closed(cx).map(|()| true),
             Some(Answer::Outgoing { answer, .. }) => answer.poll_closed(cx).map(|()| true),
-            None => Poll::Ready(false),
+            Some(Answer::Steps(_)) | None => Poll::Ready(false),
         }
     })
     .await
@@ -248,6 +262,7 @@ pub(crate) fn op_kora_fail(
         // A receiver that is gone means that the client has left: there is nobody to tell.
         Some(Answer::Reply(reply)) => drop(reply.send(Err(error))),
         Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error))),
+        Some(Answer::Steps(steps)) => drop(steps.try_send(Step::Answer(Err(error)))),
         None => {}
     }
 }

@@ -10,6 +10,7 @@ use slab::Slab;
 use tokio::sync::mpsc;
 
 use crate::error::{OpError, unanswerable};
+use crate::ops::plugins::Plugins;
 use crate::state::WorkerState;
 use crate::values::from_v8;
 
@@ -107,11 +108,25 @@ pub(crate) fn op_kora_host(state: &mut OpState) -> HostView {
 pub(crate) fn op_kora_console(state: &mut OpState, #[string] message: &str, #[smi] level: i32) {
     let application = state.borrow::<WorkerState>().application.clone();
     let message = message.trim_end_matches('\n');
+    if level < least_console_level(state) {
+        return;
+    }
     match level {
         i32::MIN..=0 => tracing::debug!(target: "component", %application, "{message}"),
         1 => tracing::info!(target: "component", %application, "{message}"),
         2 => tracing::warn!(target: "component", %application, "{message}"),
         _ => tracing::error!(target: "component", %application, "{message}"),
+    }
+}
+
+/// The least level of `console` that the component logs, by its configured level: `info` without one.
+fn least_console_level(state: &OpState) -> i32 {
+    match state.borrow::<Plugins>().settings.log_level.as_deref() {
+        Some("trace" | "debug") => i32::MIN,
+        Some("warn") => 2,
+        Some("error") => 3,
+        Some("fatal" | "notify") => i32::MAX,
+        Some(_) | None => 1,
     }
 }
 
@@ -129,7 +144,8 @@ pub(crate) fn op_kora_log(
         "debug" => tracing::debug!(target: "component", %application, tag, "{message}"),
         "info" => tracing::info!(target: "component", %application, tag, "{message}"),
         "warn" => tracing::warn!(target: "component", %application, tag, "{message}"),
-        // `fatal` and `notify` have no level of their own in our log.
-        _ => tracing::error!(target: "component", %application, tag, "{message}"),
+        "error" => tracing::error!(target: "component", %application, tag, "{message}"),
+        // `fatal` and `notify` are above all levels of `tracing`.
+        severity => tracing::error!(target: "component", %application, tag, severity, "{message}"),
     }
 }
