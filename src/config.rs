@@ -37,6 +37,9 @@ pub const DEFAULT_BODY_LIMIT: usize = 10_000_000;
 /// From how many bytes on bodies are compressed: what fits one packet gains nothing.
 pub const DEFAULT_COMPRESSION_THRESHOLD: NonZeroUsize = NonZeroUsize::new(1200).unwrap();
 
+/// How many records and index entries one query may look at.
+pub const DEFAULT_SCAN_LIMIT: usize = 10_000_000;
+
 /// How long calls and sockets of a replaced generation may live on.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
@@ -62,6 +65,8 @@ pub struct Config {
     /// JavaScript workers of each application.
     pub workers: NonZeroUsize,
     pub durability: Durability,
+    /// How many records and index entries one query may look at before it is refused (400).
+    pub scan_limit: usize,
     pub reloading: Reloading,
     /// How long calls and sockets of a replaced generation may live on.
     pub grace: Duration,
@@ -108,6 +113,7 @@ impl Config {
             port: DEFAULT_PORT,
             workers: default_workers(),
             durability: Durability::Full,
+            scan_limit: DEFAULT_SCAN_LIMIT,
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,

@@ -177,7 +177,11 @@ fn local_clients(config: &Config, address: SocketAddr) -> LocalClients {
 
 async fn open_store(config: &Config) -> Result<(Arc<Store>, Arc<Users>), ServeError> {
     let data = config.data.clone();
-    let options = StoreOptions { durability: config.durability, ..StoreOptions::default() };
+    let options = StoreOptions {
+        durability: config.durability,
+        scan_limit: config.scan_limit,
+        ..StoreOptions::default()
+    };
     let (sessions, lifetime) = (config.sessions, config.credential_lifetime);
     let open = move || {
         let store = Store::open(&data, options)?;

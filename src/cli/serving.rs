@@ -8,8 +8,8 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use kora::config::root::{Overrides, RootConfig, is_root_directory};
 use kora::config::{
-    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT, Durability,
-    LocalClients, Sessions, default_data_directory, default_workers,
+    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT, DEFAULT_SCAN_LIMIT,
+    Durability, LocalClients, Sessions, default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +41,9 @@ pub(super) struct Serving {
     /// From how many bytes on responses are compressed; 0 for never [default: 1200]
     #[arg(long, value_name = "BYTES")]
     compression_threshold: Option<usize>,
+    /// How many records and index entries one query may look at before it is refused
+    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_SCAN_LIMIT)]
+    scan_limit: usize,
     /// Whether clients on this machine are super users without a login [default: true for `dev` and
     /// when listening on loopback only]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -128,6 +131,7 @@ impl Serving {
                 Reloading::Off => default_workers(),
             }),
             durability: self.durability,
+            scan_limit: self.scan_limit,
             reloading,
             components_root,
             cors: root.cors(),

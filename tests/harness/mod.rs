@@ -1,5 +1,6 @@
 //! Starts the real binary on an application in a temporary folder, and talks to it as clients do.
 
+pub mod cases;
 pub mod client;
 pub mod guest;
 pub mod socket;

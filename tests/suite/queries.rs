@@ -1,5 +1,7 @@
 //! Queries in URLs: conditions, `select`, `limit`, `sort` (`spec/harper-rest.md` section 3).
 
+mod grammar;
+
 use serde_json::json;
 
 use crate::harness::client::JSON;
@@ -59,6 +61,19 @@ async fn the_query_method_takes_a_search_object() {
     });
     let answer = server.send("QUERY", "/Dog/", &[JSON], &search.to_string()).await.expect(200);
     assert_eq!(answer.json(), json!([{"id": "1"}, {"id": "4"}]));
+}
+
+#[tokio::test]
+async fn a_query_may_look_at_so_much_and_no_more() {
+    let app = App::new(DOGS);
+    let server = Server::start(&["run", "--scan-limit", "500"], &app.directory(), &app.data());
+    let dogs: Vec<_> =
+        (0..2000).map(|n| json!({"id": format!("{n:04}"), "name": "x", "age": n})).collect();
+    server.put("/Dog/", &json!(dogs).to_string()).await.expect(200);
+    let refused = server.get("/Dog/?name=ct=y").await.expect(400);
+    assert!(refused.body.contains("The query has looked at 500 records"), "{}", refused.body);
+    assert_eq!(server.get("/Dog/?id=0100&name=ct=x&select(age)").await.expect(200).json(), json!([100]));
+    server.get("/Dog/?limit(100)").await.expect(200);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod administrator;
 mod authentication;
 mod classes;
 mod operations;
+mod relations;
 mod roles;
 mod sessions;
 mod tables;

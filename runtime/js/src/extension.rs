@@ -5,8 +5,8 @@ use deno_error::JsErrorBox;
 
 use crate::node;
 use crate::ops::{
-    accounts, administration, bodies, calls, exporting, host, plugins, requests, searches, sockets,
-    tables, targets, transactions,
+    accounts, administration, bodies, calls, derived, exporting, host, plugins, requests, searches,
+    sockets, tables, targets, transactions,
 };
 
 deno_core::extension!(
@@ -41,6 +41,9 @@ deno_core::extension!(
         transactions::op_kora_abort,
         transactions::op_kora_has_writes,
         transactions::op_kora_commit,
+        searches::op_kora_explain,
+        derived::op_kora_derived,
+        derived::op_kora_compute,
         tables::op_kora_tables,
         tables::op_kora_get,
         tables::op_kora_exists,
@@ -112,6 +115,7 @@ deno_core::extension!(
         "harperdb/tracked.ts",
         "harperdb/undeclared.ts",
         "harperdb/table_statics.ts",
+        "harperdb/relations.ts",
         "harperdb/table_arguments.ts",
         "harperdb/table.ts",
         "harperdb/reply.ts",

@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod administration;
 pub(crate) mod bodies;
 pub(crate) mod calls;
+pub(crate) mod derived;
 pub(crate) mod exporting;
 pub(crate) mod host;
 pub(crate) mod plugins;

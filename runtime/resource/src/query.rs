@@ -13,6 +13,7 @@ pub use matches::Filter;
 pub use object::from_value;
 pub use parse::parse;
 
+use crate::schema::Distance;
 use crate::{Id, Value};
 
 /// One query over one table.
@@ -26,6 +27,46 @@ pub struct Query {
     pub limit: Option<usize>,
     /// Only records whose key is a string that starts with this (`/T/a/`).
     pub id_prefix: Option<Id>,
+    /// `explain: true`: how it would be run is the answer.
+    pub explain: Explain,
+    pub full_scan: FullScan,
+    pub undeclared: Undeclared,
+    /// `enforceExecutionOrder: true`: the first condition that an index can answer leads.
+    pub execution: Execution,
+}
+
+/// What a query is to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Explain {
+    #[default]
+    Results,
+    Plan,
+}
+
+/// Whether a query may look through a whole table (`allowFullScan`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FullScan {
+    #[default]
+    Allowed,
+    /// 404 where no index helps, 403 for comparators that no index can help.
+    Refused,
+}
+
+/// What of conditions on attributes that are not declared (`allowConditionsOnDynamicAttributes`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Undeclared {
+    /// 404.
+    #[default]
+    Refused,
+    Allowed,
+}
+
+/// Who decides which condition leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Execution {
+    #[default]
+    Planned,
+    AsWritten,
 }
 
 /// How the conditions of a group combine.
@@ -51,12 +92,14 @@ pub struct Compare {
     pub comparator: Comparator,
     pub value: Value,
     pub casting: Casting,
+    /// Compares the distance of the attribute's vector from this one, not the attribute.
+    pub target: Option<Vec<f32>>,
 }
 
 impl Compare {
     /// A comparison whose value already has its type (or gets that of the declared attribute).
     pub fn new(attribute: Vec<String>, comparator: Comparator, value: Value) -> Compare {
-        Compare { attribute, comparator, value, casting: Casting::Declared }
+        Compare { attribute, comparator, value, casting: Casting::Declared, target: None }
     }
 }
 
@@ -117,6 +160,24 @@ pub struct SelectItem {
 pub struct Sort {
     pub attribute: Vec<String>,
     pub direction: Direction,
+    /// The order is by distance from a vector, not by value.
+    pub nearest: Option<Nearest>,
+}
+
+impl Sort {
+    pub fn new(attribute: Vec<String>, direction: Direction) -> Sort {
+        Sort { attribute, direction, nearest: None }
+    }
+}
+
+/// Distance from a vector (`spec/harper-schema.md` section 12).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nearest {
+    pub target: Vec<f32>,
+    /// How many candidates to weigh; else the index's own choice.
+    pub ef: Option<usize>,
+    /// Else that of the index.
+    pub distance: Option<Distance>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,15 @@
 //! (`spec/harper-schema.md`).
 
 mod coerce;
+mod derived;
+pub mod expression;
 mod sdl;
 mod text_row;
 mod validate;
 
 pub(crate) use coerce::auto_cast;
 pub use coerce::coerce_text;
+pub use derived::{Computed, Derived, Relationship, Span, TableName};
 pub(crate) use coerce::date as coerce_date;
 #[cfg(test)]
 pub(crate) use sdl::parse_one;
@@ -30,6 +33,20 @@ pub struct TableSchema {
     pub sealed: bool,
     /// Seconds from a write until the record is no longer visible.
     pub expiration: Option<f64>,
+    /// `@table(eviction:)`: seconds from the expiration until the record's place is freed.
+    pub eviction: Option<f64>,
+    /// `@table(scanInterval:)`: seconds between two searches for expired records.
+    pub scan_interval: Option<f64>,
+    /// `@table(audit:)`: whether changes are to be kept in the log; `None` leaves it to the host.
+    pub audit: Option<bool>,
+    /// `@table(replicate:)` and `@replicate`: kept for when there are several nodes.
+    pub replicate: bool,
+    /// `@splitSegments`: `/T/a/b` is the key `["a","b"]`.
+    pub split_segments: bool,
+    /// `@hidden`: not shown in generated documentation.
+    pub hidden: bool,
+    /// The type's description.
+    pub description: Option<String>,
     pub attributes: Vec<Attribute>,
     /// The attribute that is the primary key; `id` where none is declared.
     pub primary_key: String,
@@ -73,13 +90,85 @@ impl Protocols {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute {
     pub name: String,
+    /// Of a relationship: the name of the type at its other end, as [`AttributeType::Unknown`].
     pub ty: AttributeType,
     /// `!`: must be there and not null.
     pub required: bool,
-    /// `@indexed`: a secondary index.
+    /// `@indexed`: an index of some kind.
     pub indexed: bool,
+    /// `@indexed(type: "HNSW")`: the index is for the nearest vectors.
+    pub vector: Option<VectorIndex>,
     /// What the host writes into it by itself.
     pub assigned: Option<Assigned>,
+    /// A relationship or a computed attribute: never stored.
+    pub derived: Option<Derived>,
+    /// `@expiresAt`: the record is over at this time.
+    pub expires_at: bool,
+    /// `@enumerable`: a derived attribute that is shown without being selected.
+    pub enumerable: bool,
+    /// `@hidden`: not shown in generated documentation.
+    pub hidden: bool,
+    /// `@allow(role:)`: kept, as in Harper not enforced.
+    pub authorized_roles: Vec<String>,
+    /// `@embed`: which attribute a vector is made of, by which model. Kept; making it is the
+    /// application's part.
+    pub embed: Option<Embed>,
+    pub description: Option<String>,
+}
+
+/// `@embed(source:, model:)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embed {
+    pub source: Option<String>,
+    pub model: Option<String>,
+}
+
+/// The options of an index for the nearest vectors (`spec/harper-schema.md` section 3).
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorIndex {
+    pub distance: Distance,
+    /// Links of a vector on each level but the lowest, which has twice as many.
+    pub m: usize,
+    /// How many candidates an insertion weighs.
+    pub ef_construction: usize,
+    /// How many candidates a search weighs; `None`: chosen by the size of the index.
+    pub ef_search: Option<usize>,
+    /// 0: links to the nearest; 1: links that spread as far as they can.
+    pub optimize_routing: f64,
+    /// The scale of the levels; `None`: 1 / ln(m).
+    pub ml: Option<f64>,
+}
+
+/// How far two vectors are from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Distance {
+    /// 1 - the cosine of their angle.
+    #[default]
+    Cosine,
+    /// The square of the length between them.
+    Euclidean,
+    /// Their dot product, negated.
+    DotProduct,
+}
+
+impl Distance {
+    /// As `@indexed(distance:)` and a sort's `distance` name it.
+    pub fn from_name(name: &str) -> Option<Distance> {
+        match name {
+            "cosine" => Some(Distance::Cosine),
+            "euclidean" => Some(Distance::Euclidean),
+            "dotProduct" => Some(Distance::DotProduct),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Distance::Cosine => "cosine",
+            Distance::Euclidean => "euclidean",
+            Distance::DotProduct => "dotProduct",
+        }
+    }
 }
 
 /// Attributes whose value the host assigns.
@@ -123,6 +212,8 @@ pub enum ElementNulls {
 pub struct ObjectType {
     pub name: String,
     pub attributes: Vec<Attribute>,
+    /// `@sealed`: properties that are not declared are refused.
+    pub sealed: bool,
 }
 
 impl TableSchema {
@@ -135,9 +226,41 @@ impl TableSchema {
         self.attribute(&self.primary_key).map_or(&AttributeType::Any, |attribute| &attribute.ty)
     }
 
+    /// The attributes with an index of ordered values.
     pub fn indexed(&self) -> impl Iterator<Item = &Attribute> {
-        self.attributes
-            .iter()
-            .filter(|attribute| attribute.indexed && attribute.name != self.primary_key)
+        self.attributes.iter().filter(|attribute| {
+            attribute.indexed && attribute.vector.is_none() && attribute.name != self.primary_key
+        })
+    }
+
+    /// The attributes with an index for the nearest vectors.
+    pub fn vectors(&self) -> impl Iterator<Item = (&Attribute, &VectorIndex)> {
+        self.attributes.iter().filter_map(|attribute| Some((attribute, attribute.vector.as_ref()?)))
+    }
+
+    /// The attribute that says when a record is over.
+    pub fn expires_at(&self) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| attribute.expires_at)
+    }
+
+    /// The relationship of that name.
+    pub fn relationship(&self, name: &str) -> Option<&Relationship> {
+        match self.attribute(name)?.derived.as_ref()? {
+            Derived::Relationship(relationship) => Some(relationship),
+            Derived::Computed(_) => None,
+        }
+    }
+
+    /// The computed attribute of that name.
+    pub fn computed(&self, name: &str) -> Option<&Computed> {
+        match self.attribute(name)?.derived.as_ref()? {
+            Derived::Computed(computed) => Some(computed),
+            Derived::Relationship(_) => None,
+        }
+    }
+
+    /// The derived attributes that are shown without being selected.
+    pub fn enumerable(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|attribute| attribute.enumerable && attribute.derived.is_some())
     }
 }

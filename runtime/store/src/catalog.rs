@@ -27,6 +27,8 @@ const GARBAGE_PREFIX: &[u8] = b"garbage:";
 pub(crate) struct TableEntry {
     pub id: TableId,
     pub primary_key: String,
+    /// The types of the stored attributes, as the schema wrote them when it was last applied.
+    pub types: Vec<(String, String)>,
     pub indexes: Vec<IndexState>,
 }
 
@@ -36,7 +38,20 @@ pub(crate) struct IndexState {
     /// Never used again once the index is dropped.
     pub id: u32,
     pub attribute: String,
+    pub kind: IndexKind,
+    /// What its entries are made by besides the attribute's name: an index whose recipe changes is
+    /// built anew. Empty for stored values.
+    pub recipe: String,
     pub progress: Progress,
+}
+
+/// What an index answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexKind {
+    /// Values in their order.
+    Ordered,
+    /// The nearest vectors.
+    Vectors,
 }
 
 /// How far an index has been built.
@@ -177,14 +192,18 @@ impl TableEntry {
             Value::Object(Map::from_iter([
                 ("id".to_owned(), Value::Int(index.id.into())),
                 ("attribute".to_owned(), Value::String(index.attribute.clone())),
+                ("vectors".to_owned(), Value::Bool(index.kind == IndexKind::Vectors)),
+                ("recipe".to_owned(), Value::String(index.recipe.clone())),
                 ("after".to_owned(), after),
             ]))
         };
         let indexes = self.indexes.iter().map(index).collect();
+        let types = self.types.iter().map(|(name, ty)| (name.clone(), Value::String(ty.clone())));
         msgpack::encode_map(&Map::from_iter([
             ("id".to_owned(), Value::Int(self.id.0.into())),
             ("primaryKey".to_owned(), Value::String(self.primary_key.clone())),
             ("indexes".to_owned(), Value::Array(indexes)),
+            ("types".to_owned(), Value::Object(types.collect())),
         ]))
     }
 
@@ -198,9 +217,19 @@ impl TableEntry {
                 _ => return None,
             };
             let attribute = index.get("attribute")?.as_str()?.to_owned();
-            Some(IndexState { id: number(index.get("id")?)?, attribute, progress })
+            // Files of before vectors and computed attributes name neither.
+            let kind = match index.get("vectors") {
+                Some(Value::Bool(true)) => IndexKind::Vectors,
+                Some(_) | None => IndexKind::Ordered,
+            };
+            let recipe = index.get("recipe").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let id = number(index.get("id")?)?;
+            Some(IndexState { id, attribute, kind, recipe, progress })
         };
+        let types = map.get("types").and_then(Value::as_object).into_iter().flatten();
+        let types = types.filter_map(|(name, ty)| Some((name.clone(), ty.as_str()?.to_owned())));
         Some(TableEntry {
+            types: types.collect(),
             id: TableId(number(map.get("id")?)?),
             primary_key: map.get("primaryKey")?.as_str()?.to_owned(),
             indexes: indexes.iter().map(index).collect::<Option<_>>()?,
@@ -221,10 +250,17 @@ mod tests {
 
     #[test]
     fn table_entries_come_back_whole() {
-        let index = |id, progress| IndexState { id, attribute: format!("a{id}"), progress };
+        let index = |id, progress| IndexState {
+            id,
+            attribute: format!("a{id}"),
+            kind: if id == 4 { IndexKind::Ordered } else { IndexKind::Vectors },
+            recipe: "r".into(),
+            progress,
+        };
         let entry = TableEntry {
             id: TableId(3),
             primary_key: "id".into(),
+            types: vec![("a4".into(), "Int".into())],
             indexes: vec![
                 index(4, Progress::Complete),
                 index(5, Progress::Building { after: vec![0, 255] }),

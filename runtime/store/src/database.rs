@@ -34,6 +34,7 @@ pub(crate) struct Database {
     epoch: Epoch,
     hub: Arc<Hub>,
     queue_limit: QueueLimit,
+    scan_limit: usize,
     commands: mpsc::Sender<Command>,
     room: Arc<Semaphore>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -84,6 +85,7 @@ impl Database {
             epoch: head.epoch,
             hub: Arc::clone(hub),
             queue_limit: options.queue_limit,
+            scan_limit: options.scan_limit,
             commands,
             room: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT)),
             threads: Mutex::new(threads.into()),
@@ -105,6 +107,11 @@ impl Database {
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// How many entries one search may look at.
+    pub(crate) fn scan_limit(&self) -> usize {
+        self.scan_limit
     }
 
     pub(crate) fn queue_limit(&self) -> QueueLimit {

@@ -24,9 +24,23 @@ pub enum StoreError {
     Name { what: &'static str, name: String, reason: &'static str },
     #[error(
         "the primary key of table {table} can not change from \"{from}\" to \"{to}\": its records \
-         are stored by it"
+         are stored by it. To migrate, declare a table of another name with the new key and copy the \
+         records into it"
     )]
     PrimaryKeyChanged { table: String, from: String, to: String },
+    #[error(
+        "attribute {attribute} of table {table} can not change from {from} to {to}: record {id} does \
+         not fit ({problem}). To migrate, declare a second attribute of the new type, copy the values \
+         into it, and remove this one; or change the records first"
+    )]
+    TypeChanged {
+        table: String,
+        attribute: String,
+        from: String,
+        to: String,
+        id: String,
+        problem: String,
+    },
     #[error("can not grow the map of {} to {size} bytes: {reason}", path.display())]
     Growth { path: PathBuf, size: usize, reason: String },
     #[error("the store is closed")]
@@ -64,6 +78,7 @@ impl From<StoreError> for Error {
             | StoreError::Format { .. }
             | StoreError::Name { .. }
             | StoreError::PrimaryKeyChanged { .. }
+            | StoreError::TypeChanged { .. }
             | StoreError::Growth { .. }
             | StoreError::Lmdb(_) => Error::internal(error.to_string()),
         }

@@ -82,8 +82,12 @@ impl Sweeper {
 }
 
 fn pause(table: &Table) -> Option<Duration> {
-    let quarter = Duration::try_from_secs_f64(table.schema().expiration? / 4.0);
-    Some(quarter.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+    let schema = table.schema();
+    let quarter = |seconds: f64| (seconds + schema.eviction.unwrap_or(0.0)) / 4.0;
+    let by_record = schema.expires_at().map(|_| LONGEST_PAUSE.as_secs_f64());
+    let seconds = schema.scan_interval.or(schema.expiration.map(quarter)).or(by_record)?;
+    let pause = Duration::try_from_secs_f64(seconds);
+    Some(pause.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
 }
 
 fn run(shared: &Shared) {

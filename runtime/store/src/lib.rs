@@ -28,6 +28,7 @@ mod store;
 mod subscription;
 mod table;
 mod transaction;
+mod vector;
 mod write_set;
 mod writer;
 

@@ -28,6 +28,8 @@ pub struct StoreOptions {
     pub initial_map: ByteSize,
     /// How many bytes of events may wait for one subscription.
     pub queue_limit: QueueLimit,
+    /// How many entries one search may look at before it is refused (400).
+    pub scan_limit: usize,
     /// How many threads may read one database at the same time.
     pub max_readers: u32,
 }
@@ -38,6 +40,7 @@ impl Default for StoreOptions {
             durability: Durability::Full,
             initial_map: ByteSize(16 << 30),
             queue_limit: QueueLimit::default(),
+            scan_limit: 10_000_000,
             max_readers: 2048,
         }
     }

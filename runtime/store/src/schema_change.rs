@@ -12,19 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use kora_resource::schema::TableSchema;
+use kora_resource::Map;
+use kora_resource::schema::{Attribute, TableSchema, ValidateMode};
 
-use crate::catalog::{self, IndexState, Progress, TableEntry};
+use crate::catalog::{self, IndexKind, IndexState, Progress, TableEntry};
 use crate::database::Database;
 use crate::environment::{ReadTxn, Trees};
-use crate::keys::{IndexEntry, Key, after_prefix};
+use crate::keys::{IndexEntry, Key, after_prefix, decode_id};
 use crate::layout::{Header, TableId, id_of, record_key};
 use crate::table::Definition;
-use crate::writer::index_entries;
+use crate::vector::{Graph, vector_of};
+use crate::writer::entries_of;
 use crate::{StoreError, Table};
 
 /// How many records or entries one job works on.
 const BATCH: usize = 1000;
+/// How many records one job enters into an index of vectors: each costs up to milliseconds.
+const VECTOR_BATCH: usize = 16;
 
 /// Refuses names that can't be those of folders or keys.
 pub(crate) fn check_names(schema: &TableSchema) -> Result<(), StoreError> {
@@ -54,7 +58,56 @@ pub(crate) fn check(database: &Database, schema: &TableSchema) -> Result<(), Sto
                 to: schema.primary_key.clone(),
             })
         }
-        Some(_) | None => Ok(()),
+        Some(entry) => check_types(database, schema, &entry),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a type that stored values do not fit; values that are coerced when they are written fit.
+fn check_types(
+    database: &Database,
+    schema: &TableSchema,
+    entry: &TableEntry,
+) -> Result<(), StoreError> {
+    let changed: Vec<(&Attribute, &String)> = entry
+        .types
+        .iter()
+        .filter_map(|(name, before)| Some((schema.attribute(name)?, before)))
+        .filter(|(attribute, before)| {
+            attribute.derived.is_none() && attribute.ty.to_string() != **before
+        })
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = changed.iter().map(|(found, _)| found.name.clone()).collect();
+    let mut after = Vec::new();
+    loop {
+        let mut unfit = None;
+        let last = database.environment().read(|txn, trees| {
+            visit(txn, trees, entry.id, &after, BATCH, &names, |id, map| {
+                for (attribute, before) in &changed {
+                    let held = map.get(&attribute.name).filter(|value| !value.is_null());
+                    let (None, Some(value)) = (&unfit, held) else { continue };
+                    let mut alone = Map::from_iter([(attribute.name.clone(), value.clone())]);
+                    if let Err(error) = schema.validate(&mut alone, ValidateMode::Partial) {
+                        unfit = Some(StoreError::TypeChanged {
+                            table: schema.table.clone(),
+                            attribute: attribute.name.clone(),
+                            from: (*before).clone(),
+                            to: attribute.ty.to_string(),
+                            id: decode_id(id).map_or_else(String::new, |id| id.to_string()),
+                            problem: error.message,
+                        });
+                    }
+                }
+            })
+        })?;
+        match (unfit, last) {
+            (Some(error), _) => return Err(error),
+            (None, None) => return Ok(()),
+            (None, Some(last)) => after = last.to_vec(),
+        }
     }
 }
 
@@ -74,19 +127,25 @@ pub(crate) fn define(
                 None => TableEntry {
                     id: TableId(catalog::allocate(txn, trees)?),
                     primary_key: wanted.primary_key.clone(),
+                    types: Vec::new(),
                     indexes: Vec::new(),
                 },
             };
-            let is_wanted =
-                |index: &IndexState| wanted.indexed().any(|a| a.name == index.attribute);
+            let entry = TableEntry { types: stored_types(&wanted), ..entry };
+            let recipes = recipes(&wanted);
+            let same = |index: &IndexState, recipe: &Recipe| {
+                (index.attribute.as_str(), index.kind, index.recipe.as_str())
+                    == (recipe.attribute.as_str(), recipe.kind, recipe.text.as_str())
+            };
+            let is_wanted = |index: &IndexState| recipes.iter().any(|recipe| same(index, recipe));
             let (mut indexes, dropped): (Vec<_>, Vec<_>) =
                 entry.indexes.into_iter().partition(is_wanted);
             for index in dropped {
                 catalog::put_garbage(txn, trees, index.id)?;
             }
             let empty = is_empty(txn, trees, entry.id)?;
-            for attribute in wanted.indexed() {
-                if indexes.iter().any(|index| index.attribute == attribute.name) {
+            for recipe in &recipes {
+                if indexes.iter().any(|index| same(index, recipe)) {
                     continue;
                 }
                 let progress = if empty {
@@ -95,7 +154,8 @@ pub(crate) fn define(
                     Progress::Building { after: Vec::new() }
                 };
                 let id = catalog::allocate(txn, trees)?;
-                indexes.push(IndexState { id, attribute: attribute.name.clone(), progress });
+                let Recipe { attribute, kind, text: recipe } = recipe.clone();
+                indexes.push(IndexState { id, attribute, kind, recipe, progress });
             }
             let entry = TableEntry { indexes, ..entry };
             if stored.as_ref() != Some(&entry) {
@@ -109,6 +169,40 @@ pub(crate) fn define(
             }
         },
     )
+}
+
+/// An index as the schema wants it.
+#[derive(Debug, Clone)]
+struct Recipe {
+    attribute: String,
+    kind: IndexKind,
+    text: String,
+}
+
+fn recipes(schema: &TableSchema) -> Vec<Recipe> {
+    let ordered = schema.indexed().map(|attribute| {
+        let text = schema.computed(&attribute.name).map(|computed| {
+            let expression = computed.expression.as_ref().map_or("", |found| found.text());
+            format!("{expression}\n{}", computed.version.as_deref().unwrap_or_default())
+        });
+        Recipe {
+            attribute: attribute.name.clone(),
+            kind: IndexKind::Ordered,
+            text: text.unwrap_or_default(),
+        }
+    });
+    let vectors = schema.vectors().map(|(attribute, options)| Recipe {
+        attribute: attribute.name.clone(),
+        kind: IndexKind::Vectors,
+        // How a search goes through the graph is not part of how it is built.
+        text: format!("{} {} {}", options.distance.name(), options.m, options.ef_construction),
+    });
+    ordered.chain(vectors).collect()
+}
+
+fn stored_types(schema: &TableSchema) -> Vec<(String, String)> {
+    let stored = schema.attributes.iter().filter(|attribute| attribute.derived.is_none());
+    stored.map(|attribute| (attribute.name.clone(), attribute.ty.to_string())).collect()
 }
 
 /// Changes a table that is being served.
@@ -165,10 +259,23 @@ fn build(table: &Arc<Table>, index: &IndexState, closing: &AtomicBool) -> Result
                     return Ok(None);
                 };
                 let Progress::Building { after } = &state.progress else { return Ok(None) };
-                let (entries, last) = batch(txn, trees, owner.id(), state, after)?;
-                for entry in entries {
-                    trees.indexes.put(txn, &entry.key, &entry.data)?;
-                }
+                let schema = owner.schema();
+                let attribute = schema.attribute(&state.attribute);
+                let vector = attribute.and_then(|attribute| attribute.vector.as_ref());
+                let last = match (state.kind, vector) {
+                    (IndexKind::Ordered, _) => {
+                        let (entries, last) = batch(txn, trees, owner.id(), &schema, state, after)?;
+                        for entry in entries {
+                            trees.indexes.put(txn, &entry.key, &entry.data)?;
+                        }
+                        last
+                    }
+                    (IndexKind::Vectors, Some(options)) => {
+                        let graph = Graph::new(trees.indexes, state.id, options);
+                        enter_vectors(txn, trees, owner.id(), &graph, state, after)?
+                    }
+                    (IndexKind::Vectors, None) => return Ok(None),
+                };
                 state.progress = match last {
                     Some(last) => Progress::Building { after: last.to_vec() },
                     None => Progress::Complete,
@@ -202,28 +309,80 @@ fn batch(
     txn: &ReadTxn<'_>,
     trees: &Trees,
     table: TableId,
+    schema: &TableSchema,
     index: &IndexState,
     after: &[u8],
 ) -> Result<(Vec<IndexEntry>, Option<Key>), StoreError> {
+    let inputs = schema.inputs(&index.attribute);
+    let mut entries = Vec::new();
+    let last = visit(txn, trees, table, after, BATCH, &inputs, |id, map| {
+        entries.extend(entries_of(schema, index, map, id));
+    })?;
+    Ok((entries, last))
+}
+
+/// Enters the vectors of the records after `after`; the last record's key if there may be more.
+fn enter_vectors(
+    txn: &mut heed::RwTxn<'_>,
+    trees: &Trees,
+    table: TableId,
+    graph: &Graph<'_>,
+    index: &IndexState,
+    after: &[u8],
+) -> Result<Option<Key>, StoreError> {
+    let mut found = Vec::new();
+    let names = [index.attribute.clone()];
+    let last = visit(txn, trees, table, after, VECTOR_BATCH, &names, |id, map| {
+        let vector = map.get(&index.attribute).and_then(vector_of);
+        found.extend(vector.map(|vector| (Key::from_slice(id), vector)));
+    })?;
+    for (id, vector) in found {
+        // Vectors of before the index was declared may differ in length: the first one decides.
+        let fits = graph.meta(txn)?.is_none_or(|meta| meta.dimensions as usize == vector.len());
+        if fits {
+            // A write may have entered it already.
+            graph.remove(txn, &id)?;
+            graph.insert(txn, &id, vector)?;
+        } else {
+            tracing::warn!(
+                attribute = index.attribute,
+                numbers = vector.len(),
+                "a vector of another length than the others of its index is not indexed"
+            );
+        }
+    }
+    Ok(last)
+}
+
+/// Goes through up to `limit` records after `after` with the properties of those `names`; answers
+/// the last record's key if there may be more.
+fn visit(
+    txn: &ReadTxn<'_>,
+    trees: &Trees,
+    table: TableId,
+    after: &[u8],
+    limit: usize,
+    names: &[String],
+    mut each: impl FnMut(&[u8], &Map),
+) -> Result<Option<Key>, StoreError> {
     let start = record_key(table, after);
     let end = after_prefix(&record_key(table, &[]));
     let low = Bound::Excluded(&start[..]);
     let high = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
-    let mut entries = Vec::new();
     for (count, stored) in trees.records.range(txn, &(low, high))?.enumerate() {
         let (key, bytes) = stored?;
         let id = id_of(key);
         let damaged = |what: &str| StoreError::damaged("a record", what);
         let header = Header::read(bytes).ok_or_else(|| damaged("no header"))?;
-        let wanted = |name: &str| name == index.attribute;
+        let wanted = |name: &str| names.iter().any(|wanted| wanted == name);
         let map = kora_resource::value::msgpack::decode_properties(header.body, wanted)
             .map_err(|error| damaged(&error.to_string()))?;
-        entries.extend(index_entries(index.id, map.get(&index.attribute), id));
-        if count + 1 == BATCH {
-            return Ok((entries, Some(Key::from_slice(id))));
+        each(id, &map);
+        if count + 1 == limit {
+            return Ok(Some(Key::from_slice(id)));
         }
     }
-    Ok((entries, None))
+    Ok(None)
 }
 
 /// Starts a thread that deletes what dropped indexes have left, if there is anything.

@@ -140,7 +140,7 @@ impl Store {
     }
 
     fn apply_one(
-        &self,
+        self: &Arc<Self>,
         schema: &TableSchema,
         database: &Arc<Database>,
     ) -> Result<Arc<Table>, StoreError> {
@@ -154,7 +154,8 @@ impl Store {
                 let entry = schema_change::define(database, &schema, None)?;
                 let mut state = self.state.write();
                 let key = kora_hub::TableKey(state.tables.len() as u32);
-                let table = Table::new(Arc::clone(database), key, schema, &entry);
+                let table =
+                    Table::new(Arc::clone(database), Arc::downgrade(self), key, schema, &entry);
                 state.tables.push(Arc::clone(&table));
                 table
             }

@@ -6,21 +6,24 @@
 
 mod bulk;
 mod generated_id;
+mod related_rights;
 mod resource;
 mod rights;
 mod size;
 
 pub use size::Counting;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use kora_hub::TableKey;
-use kora_resource::schema::TableSchema;
-use kora_resource::{Error, Id, Map, Query, Record, Result};
+use kora_resource::query::Select;
+use kora_resource::schema::{TableName, TableSchema};
+use kora_resource::{Error, Id, Map, Query, Record, Result, Value};
 use parking_lot::Mutex;
 
-use crate::catalog::{IndexState, TableEntry};
+use crate::Store;
+use crate::catalog::{IndexKind, IndexState, TableEntry};
 use crate::clock;
 use crate::database::Database;
 use crate::keys::encode_id;
@@ -31,6 +34,8 @@ use crate::subscription::{Subscribe, Subscription};
 /// A table of one database.
 pub struct Table {
     database: Arc<Database>,
+    /// Where the tables are that relationships lead to.
+    store: Weak<Store>,
     name: String,
     id: TableId,
     key: TableKey,
@@ -54,8 +59,18 @@ impl Definition {
         self.schema.attributes.iter().any(|attribute| attribute.assigned.is_some())
     }
 
+    /// The index of an attribute's values in order.
     pub(crate) fn index(&self, attribute: &str) -> Option<&IndexState> {
-        self.indexes.iter().find(|index| index.attribute == attribute)
+        self.indexes
+            .iter()
+            .find(|index| index.attribute == attribute && index.kind == IndexKind::Ordered)
+    }
+
+    /// The index for the nearest vectors of an attribute.
+    pub(crate) fn vector_index(&self, attribute: &str) -> Option<&IndexState> {
+        self.indexes
+            .iter()
+            .find(|index| index.attribute == attribute && index.kind == IndexKind::Vectors)
     }
 
     /// Puts the key where it belongs: the id that is written to wins over what the record says.
@@ -71,12 +86,14 @@ impl Definition {
 impl Table {
     pub(crate) fn new(
         database: Arc<Database>,
+        store: Weak<Store>,
         key: TableKey,
         schema: Arc<TableSchema>,
         entry: &TableEntry,
     ) -> Arc<Table> {
         Arc::new(Table {
             database,
+            store,
             name: schema.table.clone(),
             id: entry.id,
             key,
@@ -152,6 +169,32 @@ impl Table {
     pub fn indexes_complete(&self) -> bool {
         let complete = |index: &IndexState| index.progress == crate::catalog::Progress::Complete;
         self.definition.load().indexes.iter().all(complete)
+    }
+
+    /// The table that a relationship leads to. 500 if no schema has declared it.
+    pub(crate) fn sibling(&self, name: &TableName) -> Result<Arc<Table>> {
+        let store = self.store.upgrade().ok_or(crate::StoreError::Closed)?;
+        store.table(&name.database, &name.table).ok_or_else(|| {
+            Error::internal(format!(
+                "A relationship of {} leads to table {} in database {}, which no schema declares",
+                self.name, name.table, name.database
+            ))
+        })
+    }
+
+    /// The record as a selection shows it, or with what its schema shows without being asked;
+    /// `None` is `undefined`.
+    pub fn show(
+        self: &Arc<Self>,
+        record: &Record,
+        select: Option<&Select>,
+    ) -> Result<Option<Value>> {
+        crate::search::show_one(self, record, select)
+    }
+
+    /// Whether records are shown with derived attributes that nobody has selected.
+    pub fn shows_derived(&self) -> bool {
+        self.definition.load().schema.enumerable().next().is_some()
     }
 
     pub(crate) fn id(&self) -> TableId {

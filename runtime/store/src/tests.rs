@@ -2,6 +2,7 @@
 
 mod commits;
 mod durability;
+mod model;
 mod queries;
 mod resource;
 mod rights;
@@ -27,17 +28,17 @@ const DOG: &str = "type Dog @table @export {
     id: ID @primaryKey  name: String @indexed  age: Int @indexed  tags: [String] @indexed
     any: Any @indexed  note: String }";
 
-struct Fixture {
-    store: Arc<Store>,
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<Store>,
     directory: tempfile::TempDir,
 }
 
 impl Fixture {
-    fn new() -> Fixture {
+    pub(crate) fn new() -> Fixture {
         Fixture::with(StoreOptions { initial_map: ByteSize(1 << 30), ..StoreOptions::default() })
     }
 
-    fn with(options: StoreOptions) -> Fixture {
+    pub(crate) fn with(options: StoreOptions) -> Fixture {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::open(directory.path(), options).expect("opens");
         Fixture { store, directory }
@@ -47,13 +48,13 @@ impl Fixture {
         self.directory.path()
     }
 
-    fn table(&self, schema: &str) -> Arc<Table> {
+    pub(crate) fn table(&self, schema: &str) -> Arc<Table> {
         let tables = self.store.apply(&schemas(schema)).expect("applies");
         Arc::clone(&tables[0])
     }
 
     /// Closes the store and opens the directory again.
-    fn reopened(self) -> Fixture {
+    pub(crate) fn reopened(self) -> Fixture {
         let Fixture { store, directory } = self;
         store.close();
         assert_eq!(Arc::strong_count(&store), 1, "somebody still holds the store");
@@ -63,14 +64,14 @@ impl Fixture {
         Fixture { store, directory }
     }
 
-    async fn put(&self, table: &Arc<Table>, record: Map) -> crate::Committed {
+    pub(crate) async fn put(&self, table: &Arc<Table>, record: Map) -> crate::Committed {
         let id = Id::from_value(&record["id"]).expect("an id");
         let mut transaction = self.store.transaction();
         transaction.put(table, id, record).expect("valid");
         transaction.commit().await.expect("commits")
     }
 
-    async fn delete(&self, table: &Arc<Table>, id: &str) {
+    pub(crate) async fn delete(&self, table: &Arc<Table>, id: &str) {
         let mut transaction = self.store.transaction();
         transaction.delete(table, &id.into()).expect("deletes");
         transaction.commit().await.expect("commits");

@@ -26,7 +26,7 @@ use kora_resource::{Error, Result, Seq};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 pub(crate) use job::Job;
-pub(crate) use plan::index_entries;
+pub(crate) use plan::{entries_of, index_entries};
 pub(crate) use sync::{Dirty, Syncer};
 
 use crate::StoreError;

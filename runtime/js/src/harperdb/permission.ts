@@ -55,12 +55,23 @@ export function preserve(attributes: string[] | undefined, data: any, current: a
 /** What of the records that a target names may be read. */
 const readable = new WeakMap<object, string[]>();
 
-export function restrict(target: any, attributes: string[] | undefined): void {
-  if (attributes && target !== null && typeof target === "object") readable.set(target, attributes);
+/** The permission that says so: it also says what may be read by way of relationships. */
+const permissions = new WeakMap<object, object>();
+
+export function restrict(target: any, attributes: string[] | undefined, permission: any): void {
+  if (target === null || typeof target !== "object") return;
+  if (attributes) readable.set(target, attributes);
+  if (permission && !permission.super_user) permissions.set(target, permission);
 }
 
 export function unrestrict(target: object): void {
   readable.delete(target);
+  permissions.delete(target);
+}
+
+/** The permission that restricts what a target names; `undefined` for who may read everything. */
+export function permissionOf(target: any): object | undefined {
+  return target !== null && typeof target === "object" ? permissions.get(target) : undefined;
 }
 
 /** The attributes that may be read of what a target names; `undefined` for all. */

@@ -38,6 +38,29 @@ export class TableRecord {
 // A record's class is nobody's business: code that looks at `constructor` sees a plain object.
 Object.defineProperty(TableRecord.prototype, "constructor", { value: Object, enumerable: false });
 
+/** What the records of a table have besides their own properties, by the tables' numbers. */
+const derived: { prototype: object; enumerable: [string, PropertyDescriptor][] }[] = [];
+
+/** Gives the records of a table the accessors of its derived attributes. */
+export function setRecordPrototype(
+  table: number,
+  prototype: object,
+  enumerable: [string, PropertyDescriptor][],
+): void {
+  derived[table] = { prototype, enumerable };
+}
+
+/** Makes a record one of table number `table`. */
+export function adopt(record: TableRecord, table: number): TableRecord {
+  const accessors = derived[table];
+  if (accessors === undefined) return record;
+  Object.setPrototypeOf(record, accessors.prototype);
+  for (const [name, descriptor] of accessors.enumerable) {
+    Object.defineProperty(record, name, descriptor);
+  }
+  return record;
+}
+
 /** A record that is filled by an op. */
 export function blankRecord(): TableRecord {
   return new TableRecord();
@@ -48,5 +71,5 @@ export function readRecord(table: number, id: Id, transaction: number): TableRec
   const record = new TableRecord();
   if (!op_kora_get(transaction, table, id, record, stamps)) return undefined;
   TableRecord.stamp(record, stamps[0], stamps[1]);
-  return record;
+  return adopt(record, table);
 }

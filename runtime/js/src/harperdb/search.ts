@@ -2,7 +2,7 @@
 // answered without entering JavaScript.
 import { op_kora_rows, op_kora_search_close, op_kora_turn } from "ext:core/ops";
 import { ExtendedIterable } from "ext:kora/harperdb/iterable.ts";
-import { blankRecord, TableRecord } from "ext:kora/harperdb/record.ts";
+import { adopt, blankRecord, TableRecord } from "ext:kora/harperdb/record.ts";
 
 /** Rows that one crossing brings. */
 const BATCH = 100;
@@ -18,12 +18,15 @@ export class SearchResult extends ExtendedIterable<any> {
   onDone: (() => void) | undefined;
   #search: number;
   #columns: () => string[];
+  #table: number | undefined;
   #started = false;
 
-  constructor(search: number, columns: () => string[] = () => []) {
+  /** `table` is the number of the table whose records are found. */
+  constructor(search: number, columns: () => string[] = () => [], table?: number) {
     super(() => this.#rows(), () => this.#awaitedRows());
     this.#search = search;
     this.#columns = columns;
+    this.#table = table;
     abandoned.register(this, search, this);
   }
 
@@ -42,7 +45,9 @@ export class SearchResult extends ExtendedIterable<any> {
     const rows = op_kora_rows(this.#search, BATCH, stamps, blankRecord);
     for (let at = 0; at < rows.length; at++) {
       const version = stamps[2 * at];
-      if (!Number.isNaN(version)) TableRecord.stamp(rows[at], version, stamps[2 * at + 1]);
+      if (Number.isNaN(version)) continue;
+      TableRecord.stamp(rows[at], version, stamps[2 * at + 1]);
+      if (this.#table !== undefined) adopt(rows[at], this.#table);
     }
     return rows;
   }

@@ -3,6 +3,7 @@
 import {
   op_kora_delete,
   op_kora_exists,
+  op_kora_explain,
   op_kora_parse_target,
   op_kora_search,
   op_kora_subscribe,
@@ -26,6 +27,7 @@ import {
 } from "ext:kora/harperdb/permission.ts";
 import { BEGIN_UPDATE, EXISTS, markHostStatics } from "ext:kora/harperdb/pipeline.ts";
 import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
+import { addDerived } from "ext:kora/harperdb/relations.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
@@ -327,9 +329,14 @@ export function makeTable(number: number, info: TableInfo): any {
       if (record === undefined) return undefined;
       const version = TableRecord.versionOf(record);
       if (context && !(context.lastModified! >= version)) context.lastModified = version;
-      if (target.property !== undefined) return record[target.property];
+      if (target.property !== undefined) {
+        if (!relationships.restricts(target, target.property)) return record[target.property];
+        return this.#selected(target, "", { select: target.property });
+      }
       const { search, options } = target.query();
-      if (search !== "" || options?.select) return this.#selected(target, search, options);
+      if (search !== "" || options?.select || relationships.restricts(target)) {
+        return this.#selected(target, search, options);
+      }
       if (mutable && !readable) return this;
       // What code sees of the loaded instance is whole: what is answered is a copy.
       return readable && own ? shown({ ...record }, readable) : shown(record, readable);
@@ -337,9 +344,9 @@ export function makeTable(number: number, info: TableInfo): any {
 
     /** One record with a `select` of its own. */
     #selected(target: RequestTarget, search: string, options: any): unknown {
-      const one = { ...options, record: target.id, attributes: readableOf(target) };
-      const transaction = readNumber(this.getContext());
-      const rows = new SearchResult(op_kora_search(transaction, number, search, one));
+      const one = { ...options, record: target.id, ...relationships.restriction(target) };
+      const found = op_kora_search(readNumber(this.getContext()), number, search, one);
+      const rows = new SearchResult(found, undefined, number);
       for (const row of rows) return row;
       return undefined;
     }
@@ -360,12 +367,13 @@ export function makeTable(number: number, info: TableInfo): any {
         ? target.query()
         : { search: "", options: queryOptions(target) };
       const given = data instanceof RequestTarget ? data.query().options : data && queryOf(data);
-      const options: any = { ...asked.options, ...given, attributes: readableOf(target) };
+      const options: any = { ...asked.options, ...given, ...relationships.restriction(target) };
       if (target.id !== null && target.id !== undefined && target.isCollection) {
         options.idPrefix = target.id;
       }
       const found = op_kora_search(readNumber(context), number, asked.search, options);
-      return new SearchResult(found, () => columns(info, options.select));
+      if (options.explain) return op_kora_explain(found);
+      return new SearchResult(found, () => columns(info, options.select), number);
     }
 
     put(first: any, second?: any): any {
@@ -419,7 +427,8 @@ export function makeTable(number: number, info: TableInfo): any {
           op_kora_delete(transaction.number, number, required(target.id));
           return true;
         }
-        if (readableOf(target)) {
+        const { attributes, permission } = relationships.restriction(target);
+        if (attributes || permission) {
           // What is deleted must not tell of what is withheld; deleting it needs its whole records.
           for (const _ of this.search(target)) break;
           unrestrict(target);
@@ -479,7 +488,9 @@ export function makeTable(number: number, info: TableInfo): any {
       if (!permission) return;
       const user = this.getContext()?.user;
       assertPermitted(this.#rights(permission, access).may, user);
-      if (access !== "update") restrict(target, this.#rights(permission, "read").attributes);
+      if (access !== "update") {
+        restrict(target, this.#rights(permission, "read").attributes, permission);
+      }
     }
 
     #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
@@ -500,8 +511,9 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     override allowRead(user: any, target?: any, _context?: unknown): any {
-      const { may, attributes } = this.#rights(user?.role?.permission, "read");
-      if (may) restrict(target ?? this.ownTarget, attributes);
+      const permission = user?.role?.permission;
+      const { may, attributes } = this.#rights(permission, "read");
+      if (may) restrict(target ?? this.ownTarget, attributes, permission);
       return may;
     }
 
@@ -521,9 +533,10 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     override allowDelete(user: any, target?: any, _context?: unknown): any {
-      const { may } = this.#rights(user?.role?.permission, "delete");
-      const read = this.#rights(user?.role?.permission, "read");
-      if (may) restrict(target ?? this.ownTarget, read.attributes);
+      const permission = user?.role?.permission;
+      const { may } = this.#rights(permission, "delete");
+      const read = this.#rights(permission, "read");
+      if (may) restrict(target ?? this.ownTarget, read.attributes, permission);
       return may;
     }
 
@@ -557,6 +570,7 @@ export function makeTable(number: number, info: TableInfo): any {
     });
   }
   Object.defineProperty(Table, "name", { value: info.table });
+  const relationships = addDerived(Table, number);
   markHostStatics(Table);
   return Table;
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
 use kora_resource::query::{Comparator, Compare, Condition, Operator};
-use kora_resource::{Attributes, Error, Item, Query, Target, Value};
+use kora_resource::{Attributes, Error, Item, Permission, Query, Target, Value};
 
 use crate::error::OpError;
 use crate::state::WorkerState;
@@ -37,6 +37,11 @@ pub(crate) fn op_kora_search<'s, 'i>(
         overlay(&mut wanted, kora_resource::query::from_value(&options)?);
         let key = table.schema().primary_key.clone();
         readable(&options).restrict(&mut wanted, &key)?;
+        if let Some(permission) = options.get("permission") {
+            // What can't be understood allows nothing.
+            let permission = Permission::from_value(permission).unwrap_or_default();
+            table.restrict_related(&mut wanted, &permission)?;
+        }
         if let Some(id) = options.get("record") {
             only_record(&mut wanted, key, id.clone());
         }
@@ -98,6 +103,23 @@ fn overlay(query: &mut Query, over: Query) {
     }
     if over.offset > 0 {
         query.offset = over.offset;
+    }
+    query.explain = over.explain;
+    query.full_scan = over.full_scan;
+    query.undeclared = over.undeclared;
+    query.execution = over.execution;
+}
+
+/// How a search goes about it, instead of its rows; ends it.
+#[op2]
+pub(crate) fn op_kora_explain<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] search: u32,
+) -> v8::Local<'s, v8::Value> {
+    match state.borrow_mut::<WorkerState>().searches.try_remove(search as usize) {
+        Some(search) => values::to_v8(scope, search.explain()),
+        None => v8::undefined(scope).into(),
     }
 }
 

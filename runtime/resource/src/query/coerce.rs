@@ -1,7 +1,7 @@
 //! A parsed query against a table's schema: its attributes must be there, and text becomes what
 //! their types say (`spec/harper-rest.md` sections 3.4, 3.5 and 4).
 
-use super::{Casting, Comparator, Compare, Condition, Operator, Query};
+use super::{Casting, Comparator, Compare, Condition, Operator, Query, Undeclared};
 use crate::schema::{AttributeType, TableSchema, auto_cast, coerce_text};
 use crate::value::date;
 use crate::{Error, Result, Value};
@@ -10,18 +10,26 @@ impl Query {
     /// Gives every value the type of its attribute. 404 for an attribute that the schema does not
     /// have, 400 for a value that does not fit. Doing it again changes nothing.
     pub fn coerce(&mut self, schema: &TableSchema) -> Result<()> {
-        coerce_group(&mut self.conditions, self.operator, schema)?;
-        self.sort.iter().try_for_each(|sort| attribute_type(schema, &sort.attribute).map(drop))
+        let lookup = Lookup { schema, undeclared: self.undeclared };
+        coerce_group(&mut self.conditions, self.operator, lookup)?;
+        self.sort.iter().try_for_each(|sort| attribute_type(lookup, &sort.attribute).map(drop))
     }
+}
+
+/// Where attributes are looked up, and what of those that are not there.
+#[derive(Clone, Copy)]
+struct Lookup<'s> {
+    schema: &'s TableSchema,
+    undeclared: Undeclared,
 }
 
 fn coerce_group(
     conditions: &mut [Condition],
     operator: Operator,
-    schema: &TableSchema,
+    schema: Lookup<'_>,
 ) -> Result<()> {
     if operator == Operator::And {
-        adopt_loose_bounds(conditions, schema);
+        adopt_loose_bounds(conditions, schema.schema);
     }
     for condition in conditions {
         match condition {
@@ -62,8 +70,23 @@ fn adopt_loose_bounds(conditions: &mut [Condition], schema: &TableSchema) {
     }
 }
 
-fn coerce_compare(compare: &mut Compare, schema: &TableSchema) -> Result<()> {
+fn coerce_compare(compare: &mut Compare, schema: Lookup<'_>) -> Result<()> {
     let ty = attribute_type(schema, &compare.attribute)?;
+    if let [first, nested @ ..] = compare.attribute.as_slice()
+        && schema.schema.relationship(first).is_some()
+    {
+        if nested.is_empty() {
+            return Err(Error::invalid(format!(
+                "{first} is a relationship: a condition must name an attribute of it, as in \
+                 {first}.id"
+            )));
+        }
+        // The value is the other table's to coerce: its search does.
+        return Ok(());
+    }
+    if compare.target.is_some() {
+        return coerce_distance(compare);
+    }
     let name = compare.attribute.join(".");
     let casting = std::mem::take(&mut compare.casting);
     let coerce = |value: &mut Value| coerce_value(value, &name, ty, casting);
@@ -96,6 +119,17 @@ fn coerce_compare(compare: &mut Compare, schema: &TableSchema) -> Result<()> {
     }
 }
 
+/// A condition on how far a vector is: only an upper bound makes sense.
+fn coerce_distance(compare: &Compare) -> Result<()> {
+    match compare.comparator {
+        Comparator::Less | Comparator::LessEqual if compare.value.as_f64().is_some() => Ok(()),
+        _ => Err(Error::invalid(format!(
+            "The condition on the distance of {} must be \"lt\" or \"le\" with a number",
+            compare.attribute.join(".")
+        ))),
+    }
+}
+
 fn coerce_value(value: &mut Value, name: &str, ty: &AttributeType, casting: Casting) -> Result<()> {
     let Value::String(text) = value else { return Ok(()) };
     match (ty, casting) {
@@ -108,14 +142,26 @@ fn coerce_value(value: &mut Value, name: &str, ty: &AttributeType, casting: Cast
 
 /// The type at the end of a path: each name but the first is looked up in the declared type of the
 /// object before it, through arrays; where none is declared, anything goes.
-fn attribute_type<'s>(schema: &'s TableSchema, path: &[String]) -> Result<&'s AttributeType> {
+fn attribute_type<'s>(lookup: Lookup<'s>, path: &[String]) -> Result<&'s AttributeType> {
     const ANY: &AttributeType = &AttributeType::Any;
+    let schema = lookup.schema;
     let Some((first, nested)) = path.split_first() else {
         return Err(Error::invalid("attribute must be specified"));
     };
+    if schema.relationship(first).is_some() {
+        return Ok(ANY);
+    }
+    if let Some(computed) = schema.computed(first)
+        && computed.expression.is_none()
+    {
+        return Err(Error::invalid(format!(
+            "{first} is computed by a function: it can be selected, not searched or sorted by"
+        )));
+    }
     let mut ty = match schema.attribute(first) {
         Some(attribute) => &attribute.ty,
         None if *first == schema.primary_key => ANY,
+        None if lookup.undeclared == Undeclared::Allowed => return Ok(ANY),
         None => return Err(Error::not_found(format!("{first} is not a defined attribute"))),
     };
     for name in nested {

@@ -46,8 +46,19 @@ impl Comparator {
         }
     }
 
+    /// The two ends of a range that one name bounds: `gele`, `gelt`, `gtlt`, `gtle`.
+    pub(super) fn pair_from_name(name: &str) -> Option<[Comparator; 2]> {
+        Some(match name {
+            "gele" => [Comparator::GreaterEqual, Comparator::LessEqual],
+            "gelt" => [Comparator::GreaterEqual, Comparator::Less],
+            "gtle" => [Comparator::Greater, Comparator::LessEqual],
+            "gtlt" => [Comparator::Greater, Comparator::Less],
+            _ => return None,
+        })
+    }
+
     /// The comparator that finds all that this one does not; `None` where the language has none.
-    fn negated(self) -> Option<Comparator> {
+    pub(super) fn negated(self) -> Option<Comparator> {
         match self {
             Comparator::Equals => Some(Comparator::NotEqual),
             Comparator::Contains => Some(Comparator::NotContains),

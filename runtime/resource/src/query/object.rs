@@ -1,13 +1,18 @@
 //! A query as an object: the body of `QUERY`, or what code hands to `search()`
 //! (`spec/harper-resources.md` section 6, "Object form").
 
-use super::{Comparator, Compare, Condition, Direction, Operator, Query, Select, SelectItem, Sort};
+use super::{
+    Comparator, Compare, Condition, Direction, Execution, Explain, FullScan, Nearest, Operator, Query,
+    Select, SelectItem, Sort, Undeclared,
+};
+use crate::schema::Distance;
 use crate::{Error, Result, Value};
 
 /// How deep groups, selections and sort keys may nest.
 const MAX_DEPTH: usize = 32;
 
-/// Reads `{conditions, operator, sort, select, limit, offset}`; an array is a list of conditions.
+/// Reads `{conditions, operator, sort, select, limit, offset, explain, allowFullScan,
+/// enforceExecutionOrder, allowConditionsOnDynamicAttributes}`; an array is a list of conditions.
 /// Values keep the types that they have. 400 for anything that is not such a query.
 pub fn from_value(value: &Value) -> Result<Query> {
     let object = match value {
@@ -27,7 +32,30 @@ pub fn from_value(value: &Value) -> Result<Query> {
         offset: count("offset", object.get("offset"))?.unwrap_or(0),
         limit: count("limit", object.get("limit"))?,
         id_prefix: None,
+        explain: choice(object.get("explain"), Explain::Plan, Explain::Results),
+        full_scan: match object.get("allowFullScan") {
+            Some(Value::Bool(false)) => FullScan::Refused,
+            Some(_) | None => FullScan::Allowed,
+        },
+        undeclared: choice(
+            object.get("allowConditionsOnDynamicAttributes"),
+            Undeclared::Allowed,
+            Undeclared::Refused,
+        ),
+        execution: choice(
+            object.get("enforceExecutionOrder"),
+            Execution::AsWritten,
+            Execution::Planned,
+        ),
     })
+}
+
+/// What a flag stands for.
+fn choice<T>(flag: Option<&Value>, yes: T, no: T) -> T {
+    match flag {
+        Some(Value::Bool(true)) => yes,
+        Some(_) | None => no,
+    }
 }
 
 fn present(value: Option<&Value>) -> Option<&Value> {
@@ -90,18 +118,50 @@ fn condition(value: &Value, depth: usize) -> Result<Condition> {
     let attribute = present(field("attribute", "search_attribute"))
         .ok_or_else(|| Error::invalid("attribute must be specified in a condition"))?;
     let attribute = path(attribute)?;
-    let comparator = match present(field("comparator", "search_type")) {
-        None => Comparator::Equals,
-        Some(name) => name.as_str().and_then(Comparator::from_name).ok_or_else(|| {
-            let name = name.as_str().unwrap_or("not a text");
-            Error::invalid(format!("Unknown query comparator \"{name}\""))
-        })?,
+    let name = match present(field("comparator", "search_type")) {
+        None => "equals",
+        Some(name) => name.as_str().unwrap_or("not a text"),
     };
+    let negated = matches!(value.get("negated"), Some(Value::Bool(true)));
+    let target = present(value.get("target")).map(vector).transpose()?;
     let value = field("value", "search_value").ok_or_else(|| {
         let name = attribute.join(".");
         Error::invalid(format!("The condition on {name} must have a value"))
     })?;
-    Ok(Condition::Compare(Compare::new(attribute, comparator, value.clone())))
+    let unknown = || Error::invalid(format!("Unknown query comparator \"{name}\""));
+    if let Some([lower, upper]) = Comparator::pair_from_name(name) {
+        let Value::Array(ends) = value else { return Err(unfit_pair(name)) };
+        let [low, high] = ends.as_slice() else { return Err(unfit_pair(name)) };
+        let end = |comparator, value: &Value| {
+            Condition::Compare(Compare::new(attribute.clone(), comparator, value.clone()))
+        };
+        let conditions = vec![end(lower, low), end(upper, high)];
+        return Ok(Condition::Group { operator: Operator::And, conditions });
+    }
+    let mut comparator = Comparator::from_name(name).ok_or_else(unknown)?;
+    if negated {
+        comparator = comparator.negated().ok_or_else(|| {
+            Error::invalid(format!("The comparator \"{name}\" can not be negated"))
+        })?;
+    }
+    Ok(Condition::Compare(Compare { target, ..Compare::new(attribute, comparator, value.clone()) }))
+}
+
+fn unfit_pair(name: &str) -> Error {
+    Error::invalid(format!("\"{name}\" comparator requires an array of two values"))
+}
+
+/// A vector to measure distances from.
+fn vector(value: &Value) -> Result<Vec<f32>> {
+    let numbers = match value {
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().map(|item| item.as_f64().map(|n| n as f32)).collect::<Option<Vec<f32>>>()
+        }
+        _ => None,
+    };
+    numbers
+        .filter(|numbers| numbers.iter().all(|n| n.is_finite()))
+        .ok_or_else(|| Error::invalid("A target must be an array of numbers"))
 }
 
 /// A name, or an array of names that is a path.
@@ -133,13 +193,29 @@ fn sort(value: Option<&Value>) -> Result<Vec<Sort>> {
             Some(Value::Bool(true)) => Direction::Descending,
             _ => Direction::Ascending,
         };
-        keys.push(Sort { attribute, direction });
+        keys.push(Sort { attribute, direction, nearest: nearest(key)? });
         pending.extend(present(key.get("next")));
     }
     Ok(keys)
 }
 
-/// A name is the bare value, an array of names and `{name, select}` an object.
+/// `{attribute, target, ef, distance}`: the order by distance from a vector.
+fn nearest(key: &Value) -> Result<Option<Nearest>> {
+    let Some(target) = present(key.get("target")) else { return Ok(None) };
+    let distance = match present(key.get("distance")) {
+        None => None,
+        Some(name) => {
+            let known = name.as_str().and_then(Distance::from_name);
+            Some(known.ok_or_else(|| {
+                Error::invalid("The distance of a sort must be cosine, euclidean or dotProduct")
+            })?)
+        }
+    };
+    let ef = count("ef", key.get("ef"))?;
+    Ok(Some(Nearest { target: vector(target)?, ef, distance }))
+}
+
+/// `{asArray: [..]}` is a tuple; else a name is the bare value, an array of names and `{name, select}` an object.
 fn select(value: &Value, depth: usize) -> Result<Select> {
     if depth > MAX_DEPTH {
         return Err(Error::invalid("The selection of a query nests too deep"));
@@ -149,6 +225,12 @@ fn select(value: &Value, depth: usize) -> Result<Select> {
         Value::Array(items) => Ok(Select::Properties(
             items.iter().map(|item| select_item(item, depth)).collect::<Result<_>>()?,
         )),
+        Value::Object(object) => match object.get("asArray") {
+            Some(Value::Array(items)) => Ok(Select::Tuple(
+                items.iter().map(|item| select_item(item, depth)).collect::<Result<_>>()?,
+            )),
+            _ => Err(Error::invalid("The selection of a query must be a name or an array")),
+        },
         _ => Err(Error::invalid("The selection of a query must be a name or an array")),
     }
 }
@@ -187,6 +269,15 @@ mod tests {
             ),
             (r#"{"select":"a","limit":5,"offset":2}"#, "select(a)&limit(2,7)"),
             (r#"{"select":["a",{"name":"b","select":["c"]}]}"#, "select(a,b{c})"),
+            (r#"{"select":{"asArray":["a","b"]}}"#, "select([a,b])"),
+            (
+                r#"[{"attribute":"a","comparator":"in","negated":true,"value":["1","2"]}]"#,
+                "a=not_in=(string:1,string:2)",
+            ),
+            (
+                r#"[["z","0"],{"attribute":"a","comparator":"gelt","value":["1","2"]}]"#,
+                "z=0&(a=ge=string:1&a=lt=string:2)",
+            ),
         ] {
             let expected = parse(url).expect(url);
             assert_eq!(read(object).expect(object), expected, "{object}");

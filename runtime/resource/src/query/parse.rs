@@ -313,7 +313,7 @@ impl<'a> Parser<'a> {
                 }
             },
         };
-        Ok(Compare { attribute, comparator, value, casting })
+        Ok(Compare { casting, ..Compare::new(attribute, comparator, value) })
     }
 
     /// Symbols first, the longest before its beginnings; then `=name=`; then the strict `=`.

@@ -43,12 +43,24 @@ impl Select {
         }
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    /// The selected part of a record that is at hand decoded, with all that the selection needs
+    /// (metadata such as `$distance`, related records) among its properties.
+    pub fn project_map(&self, map: &Map) -> Option<Value> {
+        self.of_object(map, &|_| None)
+    }
+
+    /// What is wanted of each record's properties, by name; `*` is all that are stored.
+    pub fn items(&self) -> impl Iterator<Item = (&str, Option<&Select>)> {
         let (single, items): (_, &[SelectItem]) = match self {
-            Select::Single(name) => (Some(name.as_str()), &[]),
+            Select::Single(name) => (Some((name.as_str(), None)), &[]),
             Select::Properties(items) | Select::Tuple(items) => (None, items),
         };
-        single.into_iter().chain(items.iter().map(|item| item.name.as_str()))
+        let items = items.iter().map(|item| (item.name.as_str(), item.nested.as_deref()));
+        single.into_iter().chain(items)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.items().map(|(name, _)| name)
     }
 
     fn wants_whole_record(&self) -> bool {

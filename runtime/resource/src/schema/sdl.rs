@@ -2,11 +2,13 @@
 //!
 //! The text is parsed by apollo-parser; here its syntax tree becomes tables. Only object types are
 //! read: other definitions and unknown directives pass silently, as in Harper. What is understood
-//! but not done (an unknown scalar, a relationship) is a [`Warning`]; what would make a table mean
-//! something else than it says is a [`SchemaError`]. Both know where they stand.
+//! but does little (an unknown scalar) is a [`Warning`]; what would make a table mean something else
+//! than it says is a [`SchemaError`]. Both know where they stand.
 
 mod document;
+mod fields;
 mod source;
+mod tolerance;
 mod types;
 
 use std::fmt;
@@ -62,7 +64,8 @@ pub struct SchemaError {
 /// Reads a schema file; `file` is only named in errors.
 pub fn parse(text: &str, file: &Path) -> Result<SchemaFile, SchemaError> {
     let source = Source { text, file };
-    let tree = Parser::new(text).parse();
+    let tolerated = tolerance::without_empty_bodies(text);
+    let tree = Parser::new(&tolerated).parse();
     let document = tree.document();
     if let Some(error) = tree.errors().next() {
         if document.definitions().next().is_none() && error.is_eof() {

@@ -24,10 +24,18 @@ impl TableSchema {
     /// they are the store's to fill in.
     pub fn validate(&self, record: &mut Map, mode: ValidateMode) -> Result<()> {
         let mut problems = Vec::new();
-        for attribute in &self.attributes {
+        for attribute in self.attributes.iter().filter(|attribute| attribute.derived.is_none()) {
             let filled_in = attribute.name == self.primary_key || attribute.assigned.is_some();
             let mode = if filled_in { ValidateMode::Partial } else { mode };
             check_attribute(attribute, record, &attribute.name, mode, &mut problems);
+        }
+        for attribute in self.attributes.iter().filter(|attribute| attribute.derived.is_some()) {
+            if record.contains_key(&attribute.name) {
+                problems.push(format!(
+                    "Computed property {} may not be directly assigned a value",
+                    attribute.name
+                ));
+            }
         }
         if self.sealed {
             let extra = record
@@ -88,6 +96,13 @@ fn check(ty: &AttributeType, value: &mut Value, path: &str, problems: &mut Vec<S
             for attribute in &object.attributes {
                 let path = format!("{path}.{}", attribute.name);
                 check_attribute(attribute, map, &path, ValidateMode::Full, problems);
+            }
+            if object.sealed {
+                let known = |name: &str| object.attributes.iter().any(|known| known.name == name);
+                let extra = map.keys().filter(|name| !known(name));
+                problems.extend(extra.map(|name| {
+                    format!("Property {name} is not allowed within object in property {path}")
+                }));
             }
         }
         scalar => {
@@ -272,6 +287,44 @@ mod tests {
         assert!(validated(schema, ValidateMode::Full, r#"{"id":1,"name":"x"}"#).is_ok());
         let refused = validated(schema, ValidateMode::Full, r#"{"name":"x","a":1,"b":2}"#);
         assert_eq!(refused, Err("Property a is not allowed. Property b is not allowed".to_owned()));
+    }
+
+    #[test]
+    fn sealed_objects_refuse_more() {
+        let schema = "type Dog @table { id: ID @primaryKey home: Home homes: [Home] }
+            type Home @sealed { city: String }";
+        for (record, expected) in [
+            (r#"{"home":{"city":"Oslo"},"extra":1}"#, Ok(())),
+            (
+                r#"{"home":{"city":"Oslo","zip":1}}"#,
+                Err("Property zip is not allowed within object in property home".to_owned()),
+            ),
+            (
+                r#"{"homes":[{"zip":1}]}"#,
+                Err("Property zip is not allowed within object in property homes[*]".to_owned()),
+            ),
+        ] {
+            let validated = validated(schema, ValidateMode::Full, record).map(drop);
+            assert_eq!(validated, expected, "{record}");
+        }
+    }
+
+    #[test]
+    fn derived_attributes_are_not_assigned() {
+        let schema = "type Dog @table { id: ID @primaryKey ownerId: ID
+            owner: Owner @relationship(from: ownerId) size: Int @computed(from: \"1\") }
+            type Owner @table { id: ID @primaryKey }";
+        let mut file = crate::schema::parse(schema, std::path::Path::new("s")).expect("a schema");
+        let dog = file.tables.remove(0);
+        for mode in [ValidateMode::Full, ValidateMode::Partial] {
+            let error = dog.validate(&mut object(r#"{"owner":{},"size":1}"#), mode);
+            assert_eq!(
+                error.expect_err("derived").message,
+                "Computed property owner may not be directly assigned a value. \
+                 Computed property size may not be directly assigned a value"
+            );
+            assert!(dog.validate(&mut object(r#"{"ownerId":"1"}"#), mode).is_ok());
+        }
     }
 
     #[test]

@@ -24,7 +24,26 @@ const WITHHELD: &str = "$withheld";
 /// What a selection can ask for that is about no attribute.
 const HARMLESS: [&str; 4] = ["$updatedtime", "$updatedTime", "$expiresAt", "$distance"];
 
+impl SelectItem {
+    /// The item of a tuple that stands in the place of what may not be seen: its value is null.
+    pub fn withheld() -> SelectItem {
+        SelectItem { name: WITHHELD.to_owned(), nested: None }
+    }
+}
+
 impl Attributes {
+    /// Not a single one.
+    pub fn none() -> Attributes {
+        Attributes::Only([].into())
+    }
+
+    /// The 403 for asking for an attribute that is not covered.
+    pub fn refusal(name: &str) -> Error {
+        let mut error = Error::new(ErrorKind::Forbidden, "Unauthorized access to resource");
+        error.detail = Some(Box::new(format!("no permission for the attribute {name}").into()));
+        error
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         match self {
             Attributes::All => true,
@@ -51,7 +70,7 @@ impl Attributes {
 
     /// 403 if `name` is not covered.
     pub fn require(&self, name: &str) -> Result<()> {
-        if self.contains(name) { Ok(()) } else { Err(withheld(name)) }
+        if self.contains(name) { Ok(()) } else { Err(Attributes::refusal(name)) }
     }
 
     /// Makes a query show only what is covered: the selection shrinks. 403 if the query would tell
@@ -71,7 +90,7 @@ impl Attributes {
             None => Select::Properties(all().collect()),
             Some(Select::Single(name)) if name == "*" => Select::Properties(all().collect()),
             Some(Select::Single(name)) if shown(&name) => Select::Single(name),
-            Some(Select::Single(name)) => return Err(withheld(&name)),
+            Some(Select::Single(name)) => return Err(Attributes::refusal(&name)),
             Some(Select::Properties(items)) => {
                 let mut selected = Vec::with_capacity(items.len());
                 for item in items {
@@ -86,7 +105,7 @@ impl Attributes {
             // Each place of a tuple means something: what is withheld is null there.
             Some(Select::Tuple(mut items)) => {
                 for item in items.iter_mut().filter(|item| !shown(&item.name)) {
-                    *item = SelectItem { name: WITHHELD.to_owned(), nested: None };
+                    *item = SelectItem::withheld();
                 }
                 Select::Tuple(items)
             }
@@ -108,7 +127,7 @@ impl Attributes {
     pub fn require_all(&self, changes: &Map, primary_key: &str) -> Result<()> {
         let is_forbidden = |name: &&String| *name != primary_key && !self.contains(name);
         match changes.keys().find(is_forbidden) {
-            Some(name) => Err(withheld(name)),
+            Some(name) => Err(Attributes::refusal(name)),
             None => Ok(()),
         }
     }
@@ -121,10 +140,4 @@ impl Attributes {
             }
         }
     }
-}
-
-fn withheld(name: &str) -> Error {
-    let mut error = Error::new(ErrorKind::Forbidden, "Unauthorized access to resource");
-    error.detail = Some(Box::new(format!("no permission for the attribute {name}").into()));
-    error
 }

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 
 use kora_resource::query::{Direction, Sort};
-use kora_resource::value::msgpack;
 use kora_resource::{Error, Record, Result, Value};
 
 use crate::keys::Key;
@@ -33,8 +32,8 @@ impl Sorted {
         Sorted { sort, bound, rows: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, id: Key, record: Record) -> Result<()> {
-        let keys = self.keys(&record)?;
+    /// Adds a result with the values of its sort keys.
+    pub(super) fn push(&mut self, id: Key, record: Record, keys: Vec<Value>) -> Result<()> {
         self.rows.push(Row { keys, id, record });
         if let Some(bound) = self.bound
             && self.rows.len() >= bound.saturating_mul(2).saturating_add(1024)
@@ -56,17 +55,9 @@ impl Sorted {
         self.rows.into_iter().map(|row| row.record)
     }
 
-    fn keys(&self, record: &Record) -> Result<Vec<Value>> {
-        let wanted = |name: &str| {
-            self.sort.iter().any(|sort| sort.attribute.first().is_some_and(|a| a == name))
-        };
-        let map = msgpack::decode_properties(record.body(), wanted)
-            .map_err(|error| Error::internal(format!("damaged record: {error}")))?;
-        let key = |sort: &Sort| {
-            let (first, nested) = sort.attribute.split_first()?;
-            nested.iter().try_fold(map.get(first)?, |value, name| value.get(name)).cloned()
-        };
-        Ok(self.sort.iter().map(|sort| key(sort).unwrap_or_default()).collect())
+    /// By what is sorted.
+    pub(super) fn by(&self) -> &[Sort] {
+        &self.sort
     }
 
     fn sort(&mut self) {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use futures_core::Stream;
-use kora_resource::query::from_value;
+use kora_resource::query::{Explain, Select, from_value};
 use kora_resource::schema::{Attribute, TableSchema};
 use kora_resource::{
-    Access, Attributes, Call, Connect, Error, ErrorKind, Id, Map, Message, Outgoing, Reply,
+    Access, Attributes, Call, Connect, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply,
     ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
 };
 
@@ -76,19 +76,22 @@ impl Table {
         let schema = Table::schema(self);
         let readable = caller.readable()?;
         let mut query = target.query(Some(&schema))?;
-        readable.restrict(&mut query, &schema.primary_key)?;
+        if let Some(property) = &target.property {
+            query.select = Some(Select::Single(property.clone()));
+        }
+        caller.restrict(&mut query)?;
         if target.is_collection || target.id.is_none() && target.query.is_some() {
-            return Ok(Reply::items(self.search(query)?.into_items()));
+            return self.found(query);
         }
         let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema, &readable))) };
-        if let Some(property) = &target.property {
-            readable.require(property)?;
-        }
         let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
         let version = Some(record.version());
         let selected = match (&target.property, &query.select) {
-            (Some(property), _) => record.to_map()?.shift_remove(property).filter(|v| !v.is_null()),
-            (None, Some(select)) => select.project(&record, &schema.primary_key)?,
+            (Some(_), select) => {
+                self.show(&record, select.as_ref())?.filter(|value| !value.is_null())
+            }
+            (None, Some(select)) => self.show(&record, Some(select))?,
+            (None, None) if self.shows_derived() => self.show(&record, None)?,
             (None, None) => return Ok(Reply::record(record)),
         };
         let body = selected.map_or(ReplyBody::Absent, ReplyBody::Value);
@@ -108,7 +111,16 @@ impl Table {
         };
         caller.restrict(&mut query)?;
         query.id_prefix.clone_from(&target.id);
-        Ok(Reply::items(self.search(query)?.into_items()))
+        self.found(query)
+    }
+
+    fn found(self: &Arc<Self>, query: Query) -> Result<Reply> {
+        let explain = query.explain;
+        let search = self.search(query)?;
+        Ok(match explain {
+            Explain::Results => Reply::items(search.into_items()),
+            Explain::Plan => Reply::value(search.explain().clone()),
+        })
     }
 
     async fn replace(

@@ -58,15 +58,26 @@ impl Caller {
         Ok(self.rights().attributes(Access::Read))
     }
 
-    /// Makes a query show only what the caller may read.
+    /// Makes a query show only what the caller may read, here and by way of relationships.
     pub(super) fn restrict(&self, query: &mut Query) -> Result<()> {
-        self.readable()?.restrict(query, &self.table.schema().primary_key)
+        self.readable()?.restrict(query, &self.table.schema().primary_key)?;
+        self.restrict_related(query)
+    }
+
+    fn restrict_related(&self, query: &mut Query) -> Result<()> {
+        match &self.context.user {
+            Some(user) if self.context.authorize => {
+                self.table.restrict_related(query, &user.role.permission)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The conditions of a query that chooses what is deleted must not tell of what is withheld.
     pub(super) fn restrict_choice(&self, query: &mut Query) -> Result<()> {
         let attributes = self.rights().attributes(Access::Read);
-        attributes.restrict(query, &self.table.schema().primary_key)
+        attributes.restrict(query, &self.table.schema().primary_key)?;
+        self.restrict_related(query)
     }
 
     /// Checks a write of `record` to `id`, and gives the record back what the caller may not change.

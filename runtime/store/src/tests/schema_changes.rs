@@ -99,7 +99,7 @@ async fn attributes_and_flags_change_in_place() {
     let fixture = Fixture::new();
     let table = fixture.table(PLAIN);
     fill(&fixture, &table, 0..1).await;
-    fixture.table("type P @table @sealed { id: ID @primaryKey n: String m: Int! }");
+    fixture.table("type P @table @sealed { id: ID @primaryKey n: Float m: Int! }");
     let stored = table.get(&"00000".into()).expect("reads").expect("there");
     assert_eq!(stored.to_map().expect("decodes")["n"], Value::Int(0), "nothing is rewritten");
     let put = |record| fixture.store.transaction().put(&table, "1".into(), record);
@@ -107,7 +107,28 @@ async fn attributes_and_flags_change_in_place() {
     assert!(
         put(map([("m", 1.into()), ("x", 1.into())])).expect_err("sealed").message.contains('x')
     );
-    put(map([("m", 1.into()), ("n", "x".into())])).expect("fits");
+    put(map([("m", 1.into()), ("n", 1.5.into())])).expect("fits");
+}
+
+#[tokio::test]
+async fn a_type_that_records_do_not_fit_is_refused() {
+    let fixture = Fixture::new();
+    let table = fixture.table(PLAIN);
+    let text = schemas("type P @table { id: ID @primaryKey n: String }");
+    fixture.store.apply(&text).expect("there are no records to misfit");
+    fixture.table(PLAIN);
+    fill(&fixture, &table, 0..1).await;
+    let error = fixture.store.apply(&text).expect_err("a number is no text").to_string();
+    for part in
+        ["attribute n of table P can not change from Int to String", "record 00000", "To migrate"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(table.schema().attribute("n").map(|n| n.ty.to_string()).as_deref(), Some("Int"));
+    drop(table);
+    let fixture = fixture.reopened();
+    fixture.store.apply(&text).expect_err("nor after it was opened again");
+    fixture.table("type P @table { id: ID @primaryKey n: Any }");
 }
 
 #[test]

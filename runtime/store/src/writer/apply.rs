@@ -9,6 +9,7 @@ use crate::StoreError;
 use crate::database::Position;
 use crate::environment::Trees;
 use crate::layout::{record_key, write_log_entry, write_record};
+use crate::vector::Graph;
 
 pub(super) fn apply(
     change: Change,
@@ -16,12 +17,19 @@ pub(super) fn apply(
     trees: &Trees,
     at: Position,
 ) -> Result<Published, StoreError> {
-    let Change { table, id, key, effect, added, removed } = change;
+    let Change { table, id, key, effect, added, removed, vectors } = change;
     for entry in removed {
         trees.indexes.delete(txn, &entry.key)?;
     }
     for entry in added {
         trees.indexes.put(txn, &entry.key, &entry.data)?;
+    }
+    for change in vectors {
+        let graph = Graph::new(trees.indexes, change.index, &change.options);
+        graph.remove(txn, &key)?;
+        if let Some(vector) = change.vector {
+            graph.insert(txn, &key, vector)?;
+        }
     }
     let (kind, value) = match effect {
         Effect::Put(record) => {

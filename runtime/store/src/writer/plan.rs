@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use kora_resource::schema::{Assigned, AttributeType, TableSchema, ValidateMode};
+use kora_resource::schema::{Assigned, AttributeType, TableSchema, ValidateMode, VectorIndex};
 use kora_resource::value::date;
 use kora_resource::{Error, Id, Map, Record, Result, Value, Version};
 
+use crate::catalog::{IndexKind, IndexState, Progress};
 use crate::clock;
 use crate::environment::{ReadTxn, Trees};
 use crate::keys::{IndexEntry, Key};
 use crate::layout::{Header, read_record, record_key};
 use crate::merge::{increment, merge};
 use crate::table::Definition;
+use crate::vector::{Nodes, vector_of};
 use crate::write_set::{Content, Op, Write, WriteSet};
 use crate::{StoreError, Table};
 
@@ -23,6 +25,14 @@ pub(super) struct Change {
     pub effect: Effect,
     pub added: Vec<IndexEntry>,
     pub removed: Vec<IndexEntry>,
+    pub vectors: Vec<VectorChange>,
+}
+
+/// What becomes of a record in an index of vectors: it is taken out, and entered if it has one.
+pub(super) struct VectorChange {
+    pub index: u32,
+    pub options: VectorIndex,
+    pub vector: Option<Vec<f32>>,
 }
 
 pub(super) enum Effect {
@@ -63,7 +73,11 @@ pub(super) fn plan(
         effect: Effect::Message(message.clone()),
         added: Vec::new(),
         removed: Vec::new(),
+        vectors: Vec::new(),
     }));
+    if let Err(error) = check_dimensions(&changes, txn, trees)? {
+        return Ok(Err(error));
+    }
     Ok(Ok(changes))
 }
 
@@ -112,7 +126,8 @@ fn plan_write(
         let mut entries: Vec<IndexEntry> = map
             .into_iter()
             .flat_map(|map| definition.indexes.iter().map(move |index| (index, map)))
-            .flat_map(|(index, map)| index_entries(index.id, map.get(&index.attribute), key))
+            .filter(|(index, _)| index.kind == IndexKind::Ordered)
+            .flat_map(|(index, map)| entries_of(&definition.schema, index, map, key))
             .collect();
         entries.sort_unstable();
         entries
@@ -123,7 +138,9 @@ fn plan_write(
         let missing = from.iter().filter(|entry| other.binary_search(entry).is_err());
         missing.cloned().collect()
     };
+    let vectors = vector_changes(&definition, before.as_ref(), after.as_ref().map(|(map, _)| map))?;
     Ok(Some(Change {
+        vectors,
         table: Arc::clone(&write.table),
         id: write.id.clone(),
         key: key.clone(),
@@ -148,8 +165,7 @@ fn whole(
     expires: Option<f64>,
 ) -> (Map, Record) {
     let created = current.map_or(version, Record::created);
-    let of_table = || definition.schema.expiration.map(|seconds| version.0 + seconds * 1000.0);
-    let expires = expires.or_else(of_table);
+    let expires = expires.or_else(|| expiry(&definition.schema, &content.map, version));
     let mut map = content.map.clone();
     if definition.assigns_times() {
         assign_times(&definition.schema, &mut map, before, created, version);
@@ -207,6 +223,94 @@ fn time(ty: &AttributeType, at: Version) -> Value {
         | AttributeType::Array(..)
         | AttributeType::Object(_)
         | AttributeType::Unknown(_) => Value::number(at.0),
+    }
+}
+
+/// When the record is over: what its `@expiresAt` attribute says, else by its table's expiration.
+fn expiry(schema: &TableSchema, map: &Map, version: Version) -> Option<f64> {
+    let own = schema.expires_at().and_then(|attribute| match map.get(&attribute.name)? {
+        Value::Date(ms) => Some(*ms),
+        other => other.as_f64(),
+    });
+    own.or_else(|| schema.expiration.map(|seconds| version.0 + seconds * 1000.0))
+}
+
+/// What the change of a record asks of its table's indexes of vectors.
+fn vector_changes(
+    definition: &Definition,
+    before: Option<&Map>,
+    after: Option<&Map>,
+) -> Result<Vec<VectorChange>> {
+    let mut changes = Vec::new();
+    for index in definition.indexes.iter().filter(|index| index.kind == IndexKind::Vectors) {
+        let (old, new) = (vector(&index.attribute, before)?, vector(&index.attribute, after)?);
+        // An index that is being built may not have what was stored before.
+        if old == new && index.progress == Progress::Complete {
+            continue;
+        }
+        let attribute = definition.schema.attribute(&index.attribute);
+        let Some(options) = attribute.and_then(|attribute| attribute.vector.clone()) else {
+            continue;
+        };
+        changes.push(VectorChange { index: index.id, options, vector: new });
+    }
+    Ok(changes)
+}
+
+fn vector(attribute: &str, map: Option<&Map>) -> Result<Option<Vec<f32>>> {
+    match map.and_then(|map| map.get(attribute)) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(items)) if items.is_empty() => Ok(None),
+        Some(value) => match vector_of(value) {
+            Some(vector) => Ok(Some(vector)),
+            None => Err(Error::invalid(format!(
+                "Value in property {attribute} must be an array of numbers: it has an index of \
+                 vectors"
+            ))),
+        },
+    }
+}
+
+/// All vectors of an index have as many numbers as its first one.
+fn check_dimensions(
+    changes: &[Change],
+    txn: &ReadTxn<'_>,
+    trees: &Trees,
+) -> Result<Result<()>, StoreError> {
+    let mut known: Vec<(u32, usize)> = Vec::new();
+    for change in changes.iter().flat_map(|change| &change.vectors) {
+        let Some(vector) = &change.vector else { continue };
+        let stored = match known.iter().find(|(index, _)| *index == change.index) {
+            Some((_, dimensions)) => *dimensions,
+            None => {
+                let nodes = Nodes { tree: trees.indexes, index: change.index };
+                let meta = nodes.meta(txn)?;
+                let dimensions = meta.map_or(vector.len(), |meta| meta.dimensions as usize);
+                known.push((change.index, dimensions));
+                dimensions
+            }
+        };
+        if stored != vector.len() {
+            return Ok(Err(Error::invalid(format!(
+                "A vector has {} numbers, those of its index have {stored}: to use others, remove \
+                 @indexed, reload, and declare it again",
+                vector.len()
+            ))));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The entries of a record in an index of its table.
+pub(crate) fn entries_of(
+    schema: &TableSchema,
+    index: &IndexState,
+    map: &Map,
+    key: &[u8],
+) -> Vec<IndexEntry> {
+    match schema.computed(&index.attribute) {
+        None => index_entries(index.id, map.get(&index.attribute), key),
+        Some(_) => index_entries(index.id, schema.value_of(&index.attribute, map).as_ref(), key),
     }
 }
 

@@ -65,7 +65,7 @@ impl Parser<'_> {
             if attribute.iter().any(String::is_empty) {
                 return Err(failure(self.text, start, "attribute must be specified in sort"));
             }
-            keys.push(Sort { attribute, direction });
+            keys.push(Sort::new(attribute, direction));
             if self.peek() != Some(b',') {
                 break;
             }

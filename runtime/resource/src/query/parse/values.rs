@@ -97,7 +97,7 @@ impl Parser<'_> {
             let reason = "\"between\" comparator requires an array of two values";
             return Err(failure(self.text, start, reason));
         }
-        Ok(Compare { attribute, comparator, value: Value::Array(values), casting })
+        Ok(Compare { casting, ..Compare::new(attribute, comparator, Value::Array(values)) })
     }
 }
 

@@ -25,6 +25,23 @@ pub(super) fn argument(directive: &cst::Directive, name: &str) -> Option<(String
     Some((text, offset(&value)))
 }
 
+/// The arguments' names, with their places.
+pub(super) fn argument_names(directive: &cst::Directive) -> Vec<(String, usize)> {
+    let arguments = directive.arguments();
+    let arguments = arguments.iter().flat_map(|arguments| arguments.arguments());
+    let name = |argument: cst::Argument| {
+        let name = argument.name()?;
+        Some((name.text().as_str().to_owned(), offset(&name)))
+    };
+    arguments.filter_map(name).collect()
+}
+
+/// The text of a description.
+pub(super) fn description(found: Option<cst::Description>) -> Option<String> {
+    let text = String::from(found?.string_value()?);
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 fn named(found: Option<cst::Name>, name: &str) -> bool {
     found.is_some_and(|found| found.text().as_str() == name)
 }

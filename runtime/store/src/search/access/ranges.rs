@@ -17,7 +17,7 @@ pub(super) struct Ranges(Vec<(Key, Option<Key>)>);
 
 /// How far a visit has come: which range (in the direction of the visit), after which key.
 #[derive(Debug, Clone, Default)]
-pub(in crate::search) struct Cursor {
+pub(super) struct Cursor {
     range: usize,
     after: Option<Key>,
 }
@@ -25,6 +25,10 @@ pub(in crate::search) struct Cursor {
 impl Ranges {
     pub(super) fn whole_table(table: TableId) -> Ranges {
         Ranges::starting_with(table, &[])
+    }
+
+    pub(super) fn is_whole_table(&self, table: TableId) -> bool {
+        matches!(self.0.as_slice(), [(start, _)] if *start == record_key(table, &[]))
     }
 
     pub(super) fn starting_with(table: TableId, prefix: &[u8]) -> Ranges {
