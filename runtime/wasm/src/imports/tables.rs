@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use kora_resource::query::from_value;
-use kora_resource::{Error, Event, EventValue, Id, Map, Query, Result, Value};
+use kora_resource::{Error, Event, EventValue, Id, Map, Query, Record, Result, Value};
 use kora_store::{Subscribe, Table, Transaction};
 use wasmtime::component::{Access, Accessor, HasSelf, Resource};
 
@@ -90,7 +90,12 @@ impl HostTable for State {
                 Some(transaction) => transaction.get(&table, &id)?,
                 None => table.get(&id)?,
             };
-            record.map(|record| encoding.encode_record(&record)).transpose()
+            let encode = |record: Record| match table.shows_derived() {
+                // As it is stored: nothing to decode.
+                false => encoding.encode_record(&record),
+                true => Ok(encoding.encode(&table.show(&record, None)?.unwrap_or_default())),
+            };
+            record.map(encode).transpose()
         };
         Ok(told(writes::transaction(self, txn.as_ref())?.and_then(read)))
     }
