@@ -5,24 +5,24 @@
 
 pub(crate) mod plugins;
 mod requests;
+mod serving;
+
+pub(crate) use serving::Served;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
 use kora_resource::{Call, Exceeded, Limits, Target, User, Verb};
 use slab::Slab;
-use tokio::sync::mpsc;
 
 use crate::bodies::Bodies;
 use crate::error::{LoadError, describe};
 use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::node::{self, NodeState, Packages};
-use crate::open_transactions::{ABORTED, FLAGGED, OpenTransactions, Overdue};
+use crate::open_transactions::OpenTransactions;
 use crate::ops::administration::OpenHistories;
 use crate::ops::host::OpenItems;
 use crate::ops::plugins::Plugins;
@@ -34,10 +34,6 @@ use crate::watchdog::Pulse;
 use crate::worker::{Job, WorkerOptions};
 use crate::{extension, values, web};
 
-/// How often transactions that were left open are looked for.
-const SWEEP: Duration = Duration::from_secs(5);
-/// How long a worker that ends goes on with what was begun.
-const DRAIN: Duration = Duration::from_secs(2);
 /// What an isolate whose heap is full may still allocate, each time that it asks.
 const ROOM_TO_STOP: usize = 32 << 20;
 /// How many users an isolate keeps the objects of; the oldest goes first.
@@ -53,14 +49,6 @@ pub(crate) struct Isolate {
     users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
     limits: Limits,
     pulse: Arc<Pulse>,
-}
-
-/// Why a worker no longer serves.
-pub(crate) enum Served {
-    /// Nobody has anything to ask any more.
-    ToTheEnd,
-    /// Its code passed a limit and was stopped. What it has begun is answered with that; the isolate is of no more use.
-    Stopped,
 }
 
 /// The host's functions in JavaScript (`harperdb/dispatch.ts`).
@@ -270,136 +258,6 @@ impl Isolate {
         Err(CoreErrorKind::Js(JsError::from_v8_exception(scope, exception)).into_box())
     }
 
-    /// Serves until the last handle of the worker is gone, then lets what was begun come to its end,
-    /// for at most [`DRAIN`]: `finally` blocks run, and what they write is committed.
-    pub(crate) async fn serve(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Served {
-        let mut sweeps = tokio::time::interval(SWEEP);
-        sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let served = std::future::poll_fn(|cx| self.poll_serve(cx, jobs, &mut sweeps)).await;
-        if let Err(exceeded) = served {
-            self.abandon(exceeded);
-            return Served::Stopped;
-        }
-        for (_, socket) in &self.js.op_state().borrow().borrow::<WorkerState>().sockets {
-            socket.leave();
-        }
-        let ended = std::future::poll_fn(|cx| {
-            self.poll_events(cx);
-            let state = self.js.op_state();
-            let busy = state.borrow().borrow::<WorkerState>().is_busy();
-            if busy { Poll::Pending } else { Poll::Ready(()) }
-        });
-        if tokio::time::timeout(DRAIN, ended).await.is_err() {
-            tracing::warn!(
-                "{} was still at work when its worker ended: what it had not committed is lost",
-                self.application
-            );
-        }
-        Served::ToTheEnd
-    }
-
-    /// Answers all that was begun with the limit that its code passed. Which call's code it was is known only where
-    /// there is one; the others are told that trying again may help.
-    fn abandon(&mut self, exceeded: Exceeded) {
-        let op_state = self.js.op_state();
-        let mut op_state = op_state.borrow_mut();
-        let state = op_state.borrow_mut::<WorkerState>();
-        let names: Vec<String> =
-            state.exports.entries().into_iter().map(|entry| entry.class.name).collect();
-        let application = self.application.to_string();
-        let calls: Vec<PendingCall> = state.calls.drain().collect();
-        let title = match calls.as_slice() {
-            [call] => names.get(call.export).unwrap_or(&application),
-            _ => &application,
-        };
-        let error = self.limits.error(exceeded, title);
-        let running: Vec<&str> =
-            calls.iter().filter_map(|call| names.get(call.export)).map(String::as_str).collect();
-        tracing::error!(
-            target: "component", application = %self.application,
-            "{error}; calls that ran: [{}]; its worker starts again", running.join(", ")
-        );
-        for call in calls {
-            // A caller that is gone does not ask.
-            match call.into_answer() {
-                Some(Answer::Reply(answer)) => drop(answer.send(Err(error.clone()))),
-                Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error.clone()))),
-                None => {}
-            }
-        }
-        for (_, socket) in &state.sockets {
-            socket.finish(Some(error.clone()));
-        }
-        op_state.borrow_mut::<OpenItems>().fail(&error);
-    }
-
-    fn poll_serve(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        jobs: &mut mpsc::Receiver<Job>,
-        sweeps: &mut tokio::time::Interval,
-    ) -> Poll<Result<(), Exceeded>> {
-        let mut closed = false;
-        loop {
-            match jobs.poll_recv(cx) {
-                Poll::Ready(Some(job)) => {
-                    self.begin(job);
-                    if let Some(exceeded) = self.pulse.exceeded() {
-                        return Poll::Ready(Err(exceeded));
-                    }
-                }
-                Poll::Ready(None) => {
-                    closed = true;
-                    break;
-                }
-                Poll::Pending => break,
-            }
-        }
-        while sweeps.poll_tick(cx).is_ready() {
-            self.sweep();
-        }
-        self.poll_events(cx);
-        match (self.pulse.exceeded(), closed) {
-            (Some(exceeded), _) => Poll::Ready(Err(exceeded)),
-            (None, true) => Poll::Ready(Ok(())),
-            (None, false) => Poll::Pending,
-        }
-    }
-
-    /// Looks for transactions that were left open.
-    fn sweep(&mut self) {
-        let state = self.js.op_state();
-        let mut state = state.borrow_mut();
-        let overdue = state.borrow_mut::<WorkerState>().transactions.sweep(Instant::now());
-        let application = &self.application;
-        for overdue in overdue {
-            match overdue {
-                Overdue::Flagged(number) => tracing::warn!(
-                    target: "component", %application,
-                    "transaction {number} has been open for {} s", FLAGGED.as_secs()
-                ),
-                Overdue::Aborted(number) => tracing::error!(
-                    target: "component", %application,
-                    "transaction {number} was open for {} s and is aborted", ABORTED.as_secs()
-                ),
-            }
-        }
-    }
-
-    fn poll_events(&mut self, cx: &mut TaskContext<'_>) {
-        let pulse = self.pulse.clone();
-        let _inside = pulse.enter();
-        if let Poll::Ready(Err(error)) =
-            self.js.poll_event_loop(cx, PollEventLoopOptions::default())
-        {
-            tracing::error!(
-                target: "component", application = %self.application, "uncaught {}", describe(&error)
-            );
-            // The loop stopped at the error: have it polled again for what comes after.
-            cx.waker().wake_by_ref();
-        }
-    }
-
     fn begin(&mut self, job: Job) {
         let pulse = self.pulse.clone();
         let _inside = pulse.enter();
@@ -409,7 +267,8 @@ impl Isolate {
                 self.resume_context(&context);
                 let authorize = context.authorize;
                 let user = context.user.clone();
-                let number = self.insert(PendingCall::new(export, context, body, Answer::Reply(answer)));
+                let answer = Answer::Reply(answer);
+                let number = self.insert(PendingCall::new(Some(export), context, body, answer));
                 self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
             Job::Connect { export, connect, opening } => {

@@ -44,8 +44,8 @@ pub(crate) struct WorkerState {
 
 /// A call that JavaScript has not answered yet.
 pub(crate) struct PendingCall {
-    /// Which export is called.
-    pub(crate) export: usize,
+    /// Which export is called; `None` for middleware.
+    pub(crate) export: Option<usize>,
     pub(crate) context: Arc<Context>,
     /// Kept until the answer, for a call that must be run again.
     pub(crate) body: Option<Value>,
@@ -57,7 +57,7 @@ pub(crate) struct PendingCall {
 
 impl PendingCall {
     pub(crate) fn new(
-        export: usize,
+        export: Option<usize>,
         context: Arc<Context>,
         body: Option<Value>,
         answer: Answer,
@@ -125,7 +125,7 @@ impl WorkerState {
         let socket = self.sockets.insert(opening.socket);
         self.clients += 1;
         let answer = Answer::Outgoing { answer: opening.answer, socket };
-        let call = self.calls.insert(PendingCall::new(export, connect.context, None, answer));
+        let call = self.calls.insert(PendingCall::new(Some(export), connect.context, None, answer));
         (call, incoming)
     }
 }
