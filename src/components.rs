@@ -156,6 +156,7 @@ impl Components {
             let application = Application::load(&found, &settings, &store).await;
             application.report_warnings(None);
             failures.extend(application.all_failures());
+            application.activate();
             loaded.push(Arc::new(application));
         }
         let components = Components {
@@ -213,6 +214,7 @@ impl Components {
                 }
                 _ => {
                     new.report_warnings(old.map(|old| &**old));
+                    new.activate();
                     next.push(Arc::new(new));
                 }
             }

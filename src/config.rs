@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
 pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
-pub use kora_store::Durability;
+pub use kora_store::{ByteSize, Durability, Retention};
 
 use root::{CorsSettings, RootConfig};
 
@@ -72,6 +72,10 @@ pub struct Config {
     pub grace: Duration,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// How much history the databases keep.
+    pub retention: Retention,
+    /// How large each caching table may grow; `None` without bound.
+    pub cache_size: Option<ByteSize>,
     /// A folder of applications that are served besides, before `directory`.
     pub components_root: Option<PathBuf>,
     /// Pages of which other origins may ask.
@@ -117,6 +121,8 @@ impl Config {
             reloading: Reloading::Off,
             grace: DEFAULT_GRACE,
             body_limit: DEFAULT_BODY_LIMIT,
+            retention: Retention::default(),
+            cache_size: None,
             components_root: None,
             cors: None,
             log_level: None,

@@ -180,6 +180,8 @@ async fn open_store(config: &Config) -> Result<(Arc<Store>, Arc<Users>), ServeEr
     let options = StoreOptions {
         durability: config.durability,
         scan_limit: config.scan_limit,
+        retention: config.retention,
+        cache_size: config.cache_size,
         ..StoreOptions::default()
     };
     let (sessions, lifetime) = (config.sessions, config.credential_lifetime);

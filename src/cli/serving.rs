@@ -8,8 +8,9 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use kora::config::root::{Overrides, RootConfig, is_root_directory};
 use kora::config::{
-    DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT, DEFAULT_SCAN_LIMIT,
-    Durability, LocalClients, Sessions, default_data_directory, default_workers,
+    ByteSize, DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT,
+    DEFAULT_SCAN_LIMIT, Durability, LocalClients, Retention, Sessions, default_data_directory,
+    default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +39,15 @@ pub(super) struct Serving {
     /// to disk every MS milliseconds
     #[arg(long, default_value = "full", value_parser = parse_durability)]
     durability: Durability,
+    /// How long changes stay readable as history: a number of seconds, or one with s, m, h or d
+    #[arg(long, default_value = "3d", value_name = "TIME", value_parser = parse_time)]
+    history_age: Duration,
+    /// How large the history of a database may grow: a number of megabytes
+    #[arg(long, default_value_t = 4096, value_name = "MB")]
+    history_size: usize,
+    /// How large each caching table may grow, in megabytes [default: as large as it likes]
+    #[arg(long, value_name = "MB")]
+    cache_size: Option<usize>,
     /// From how many bytes on responses are compressed; 0 for never [default: 1200]
     #[arg(long, value_name = "BYTES")]
     compression_threshold: Option<usize>,
@@ -132,6 +142,11 @@ impl Serving {
             }),
             durability: self.durability,
             scan_limit: self.scan_limit,
+            retention: Retention {
+                age: self.history_age,
+                size: ByteSize(self.history_size.saturating_mul(1 << 20)),
+            },
+            cache_size: self.cache_size.map(|mb| ByteSize(mb.saturating_mul(1 << 20))),
             reloading,
             components_root,
             cors: root.cors(),
@@ -151,6 +166,22 @@ impl Serving {
             ..Config::new(directory)
         })
     }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let unit = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("expected a time such as 90s, 15m, 12h or 3d, found `{text}`")),
+    };
+    let seconds = number.parse().ok().and_then(|n: f64| Duration::try_from_secs_f64(n * unit).ok());
+    seconds.ok_or_else(|| format!("expected a time such as 90s, 15m, 12h or 3d, found `{text}`"))
 }
 
 /// Takes as many open files as the system allows: each client is one, and shells start programs with

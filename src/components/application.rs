@@ -233,6 +233,13 @@ impl Application {
         self.guest.as_ref()?.sockets()
     }
 
+    /// Has the tables ask this version's caching sources.
+    pub(super) fn activate(&self) {
+        if let Some(guest) = &self.guest {
+            guest.activate();
+        }
+    }
+
     /// Everything with a path: what was found at load, and what its code exports by now.
     pub(super) fn registrations(&self) -> Vec<Registration> {
         let exports = self.guest.iter().flat_map(|guest| guest.exports());

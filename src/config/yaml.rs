@@ -58,7 +58,9 @@ pub(crate) fn from_value(value: &kora_resource::Value) -> Value {
         Data::Object(map) => Value::Mapping(
             map.iter().map(|(key, value)| (key.as_str().into(), from_value(value))).collect(),
         ),
-        Data::Null | Data::BigInt(_) | Data::Bytes(_) | Data::Date(_) => Value::Null,
+        Data::Null | Data::BigInt(_) | Data::Bytes(_) | Data::Date(_) | Data::Blob(_) => {
+            Value::Null
+        }
     }
 }
 

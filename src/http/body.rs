@@ -21,7 +21,11 @@ pub(crate) enum ResponseBody {
     /// Sent as it comes, in chunks.
     Streamed(Chunks),
     /// Sent as it comes; a failure cuts the connection, so that nobody takes the part for the whole.
-    Piped(kora_resource::Chunks),
+    Piped {
+        /// In bytes, if it is known: sent as `Content-Length`.
+        size: Option<u64>,
+        chunks: kora_resource::Chunks,
+    },
 }
 
 impl Body for ResponseBody {
@@ -37,14 +41,14 @@ impl Body for ResponseBody {
             ResponseBody::Empty => Poll::Ready(None),
             ResponseBody::Full(_) => match std::mem::take(this) {
                 ResponseBody::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Piped(_) => {
+                ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Piped { .. } => {
                     Poll::Ready(None)
                 }
             },
             ResponseBody::Streamed(chunks) => {
                 chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
-            ResponseBody::Piped(chunks) => chunks.as_mut().poll_next(cx).map(|chunk| {
+            ResponseBody::Piped { chunks, .. } => chunks.as_mut().poll_next(cx).map(|chunk| {
                 let framed = |chunk: kora_resource::Result<Bytes>| {
                     chunk.map(Frame::data).map_err(|error| io::Error::other(error.message))
                 };
@@ -61,7 +65,10 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Empty => SizeHint::with_exact(0),
             ResponseBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            ResponseBody::Streamed(_) | ResponseBody::Piped(_) => SizeHint::default(),
+            ResponseBody::Piped { size: Some(size), .. } => SizeHint::with_exact(*size),
+            ResponseBody::Streamed(_) | ResponseBody::Piped { size: None, .. } => {
+                SizeHint::default()
+            }
         }
     }
 }

@@ -341,7 +341,7 @@ fn to_middleware(response: Response) -> middleware::Response {
             ResponseBody::Empty => Body::Empty,
             ResponseBody::Full(bytes) => Body::Full(bytes),
             ResponseBody::Streamed(chunks) => Body::Stream(Box::pin(chunks.map(Ok))),
-            ResponseBody::Piped(chunks) => Body::Stream(chunks),
+            ResponseBody::Piped { chunks, .. } => Body::Stream(chunks),
         },
         handler_path: parts.extensions.get::<HandlerPath>().map(|path| path.0.clone()),
     }
@@ -359,7 +359,7 @@ fn from_middleware(response: middleware::Response, method: &Method) -> Result<Re
         Body::Stream(stream) if compression::is_compressible(&headers) => {
             ResponseBody::Streamed(Box::pin(until_failure(stream)))
         }
-        Body::Stream(stream) => ResponseBody::Piped(stream),
+        Body::Stream(chunks) => ResponseBody::Piped { size: None, chunks },
     };
     // The length is that of the body as it is now; only HEAD tells of a body that is not sent.
     if *method != Method::HEAD || !matches!(body, ResponseBody::Empty) {

@@ -41,7 +41,7 @@ pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Opt
     let Some(threshold) = threshold else { return };
     let is_worth_it = match response.body() {
         // What is piped may fail midway, and must be cut off then.
-        ResponseBody::Empty | ResponseBody::Piped(_) => false,
+        ResponseBody::Empty | ResponseBody::Piped { .. } => false,
         ResponseBody::Full(bytes) => bytes.len() >= threshold.get(),
         ResponseBody::Streamed(_) => true,
     };
@@ -68,7 +68,7 @@ pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Opt
         ResponseBody::Streamed(chunks) => {
             ResponseBody::Streamed(Box::pin(Compressed::new(Source::Chunks(chunks), coding)))
         }
-        untouched @ (ResponseBody::Empty | ResponseBody::Piped(_)) => untouched,
+        untouched @ (ResponseBody::Empty | ResponseBody::Piped { .. }) => untouched,
     };
     *response.body_mut() = body;
 }
@@ -241,7 +241,7 @@ mod tests {
         let coding = response.headers().get(header::CONTENT_ENCODING);
         let coding = coding.map_or("", |coding| coding.to_str().unwrap()).to_owned();
         let bytes = match response.into_body() {
-            ResponseBody::Empty | ResponseBody::Piped(_) => Vec::new(),
+            ResponseBody::Empty | ResponseBody::Piped { .. } => Vec::new(),
             ResponseBody::Full(bytes) => bytes.into(),
             ResponseBody::Streamed(chunks) => chunks.collect::<Vec<_>>().await.concat(),
         };

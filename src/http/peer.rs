@@ -67,6 +67,7 @@ impl Peer {
                     .get::<Passed>()
                     .map(|passed| passed.origins.clone())
                     .unwrap_or_default(),
+                ..Context::default()
             }),
         }
     }

@@ -4,6 +4,7 @@
 //! The way of a table GET is the one that must stay lean: no copy of the request, no task, one
 //! boxed future (the resource's), one buffer for the body.
 
+mod blob_body;
 mod chunks;
 pub(crate) mod etag;
 mod items;
@@ -13,6 +14,7 @@ mod request_body;
 mod sequence;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Body;
@@ -20,7 +22,9 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::Format;
-use kora_resource::{Call, Error, Params, Result, Target, Value, Verb};
+use kora_resource::{
+    CacheControl, Call, Context, Error, Params, Result, Target, Value, Verb,
+};
 
 use super::Response;
 use super::body::ResponseBody;
@@ -101,15 +105,19 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: RequestBody) -> 
     }
     let target = exchange.target(request)?;
     let representation = negotiation::choose(&request.headers, target.extension.as_deref())?;
+    let context = exchange.peer.context(exchange.registration.served, request);
+    let context = with_cache_control(context, request);
     let body = match body.is_end_stream() {
         _ if matches!(verb, Verb::Copy | Verb::Move) => Some(destination(request)?),
         true => None,
-        false => {
-            let limit = exchange.body_limit;
-            request_body::read(&request.headers, body, limit, exchange.registration).await?
-        }
+        false => match blob_body::sink(resource, verb, &target, &request.headers, &context)? {
+            Some(sink) => Some(blob_body::receive(sink, &target, &request.headers, body).await?),
+            None => {
+                let limit = exchange.body_limit;
+                request_body::read(&request.headers, body, limit, exchange.registration).await?
+            }
+        },
     };
-    let context = exchange.peer.context(exchange.registration.served, request);
     let table = match representation.format {
         Format::Csv => resource.schema(),
         _ => None,
@@ -123,6 +131,14 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: RequestBody) -> 
         last_modified: exchange.last_modified,
     };
     reply::build(reply, &form).await
+}
+
+/// What the request asks of a caching table; no copy for the many that ask nothing.
+fn with_cache_control(context: Arc<Context>, request: &Parts) -> Arc<Context> {
+    match request.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()) {
+        None => context,
+        Some(text) => Arc::new(Context { cache: CacheControl::parse(text), ..(*context).clone() }),
+    }
 }
 
 /// Where COPY and MOVE go to.
@@ -143,17 +159,25 @@ fn options(exchange: &Exchange<'_>) -> Response {
 
 fn add_server_timing(response: &mut Response, began: Instant) {
     const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-    let text = format!("hdb;dur={:.2}", began.elapsed().as_secs_f64() * 1000.0);
+    let mut text = format!("hdb;dur={:.2}", began.elapsed().as_secs_f64() * 1000.0);
+    // What the resource says of itself comes after, in the same line.
+    for own in response.headers().get_all(SERVER_TIMING) {
+        if let Ok(own) = own.to_str() {
+            text.push_str(", ");
+            text.push_str(own);
+        }
+    }
     if let Ok(value) = HeaderValue::try_from(text) {
-        response.headers_mut().append(SERVER_TIMING, value);
+        response.headers_mut().insert(SERVER_TIMING, value);
     }
 }
 
 /// Keeps the headers of a response, its length among them, and nothing else.
 fn drop_body(response: &mut Response) {
     let length = match response.body() {
-        ResponseBody::Empty | ResponseBody::Streamed(_) | ResponseBody::Piped(_) => None,
-        ResponseBody::Full(bytes) => Some(bytes.len()),
+        ResponseBody::Piped { size, .. } => *size,
+        ResponseBody::Empty | ResponseBody::Streamed(_) => None,
+        ResponseBody::Full(bytes) => Some(bytes.len() as u64),
     };
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());

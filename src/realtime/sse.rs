@@ -242,7 +242,9 @@ fn is_truthy(value: Option<&Value>) -> bool {
         Some(Value::Float(value)) => !value.is_nan() && *value != 0.0,
         Some(Value::BigInt(value)) => *value != 0,
         Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Bytes(_) | Value::Date(_) | Value::Array(_) | Value::Object(_)) => true,
+        Some(
+            Value::Bytes(_) | Value::Date(_) | Value::Array(_) | Value::Object(_) | Value::Blob(_),
+        ) => true,
     }
 }
 

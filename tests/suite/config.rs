@@ -175,7 +175,7 @@ async fn a_wrong_configuration_names_file_line_and_key_and_the_others_go_on() {
         let place = format!("broken/config.yaml:{line}: {words}");
         let answer = server.get("/anything").await.expect(500);
         assert!(answer.body.contains(&place), "{config:?}: {answer:?}");
-        assert!(server.stderr.text().contains(&place), "{}", server.stderr.text());
+        server.stderr.wait_for(&place);
     }
 }
 

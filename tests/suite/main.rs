@@ -6,7 +6,13 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+<<<<<<< HEAD
 mod class_limits;
+=======
+mod applications;
+mod blobs;
+mod caching;
+>>>>>>> main
 mod class_reload;
 mod classes;
 mod components;
@@ -18,6 +24,7 @@ mod data_loader;
 mod durability;
 mod guests;
 mod guides;
+mod history;
 mod logging;
 mod middleware;
 mod model;
@@ -35,5 +42,6 @@ mod rest;
 mod schema;
 mod statics;
 mod types;
+mod usage;
 mod users;
 mod vectors;

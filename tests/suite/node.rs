@@ -207,6 +207,62 @@ async fn wrong_permissions_are_told_with_file_and_line() {
     );
 }
 
+/// What first uses a module of the runtime goes on in its own context, also while others wait.
+#[tokio::test]
+async fn first_uses_keep_the_async_context() {
+    let module = "import { AsyncLocalStorage } from 'node:async_hooks';
+import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);
+const storage = new AsyncLocalStorage();
+const uses = [
+  () => setTimeout(() => {}, 1), () => process.stdout.write('x'), () => Buffer.from('x'), () => require('node:tls'),
+  () => require('./needs.cjs'), () => require('./needs.mjs'), () => import('./late.js'), () => new ReadableStream(),
+  () => fetch('http://127.0.0.1:1/').catch(() => {}),
+];
+const used = (n, use) => storage.run(n, async () => { await 1; await use(); return storage.getStore() === n; });
+export class First extends Resource {
+  static loadAsInstance = false;
+  async get() {
+    const kept = [];
+    for (const use of uses) {
+      // Others wait meanwhile, so that there is something to run.
+      kept.push((await Promise.all([used(1, use), used(2, () => 0), used(3, async () => { await 2; })])).every(Boolean));
+    }
+    return { is: kept };
+  }
+}
+";
+    let app = App::new(&[
+        ("config.yaml", "rest: true\njsResource: { files: 'resources/first.js' }\n"),
+        ("resources/first.js", module),
+        ("resources/needs.cjs", "exports.http = require('node:http2');\n"),
+        ("resources/needs.mjs", "import 'node:readline';\nexport default 1;\n"),
+        ("resources/late.js", "import 'node:dns';\n"),
+    ]);
+    let server = app.run();
+    check(&server, "/First/", vec![("1", json!(vec![true; 9]))]).await;
+}
+
+#[tokio::test]
+async fn inner_modules_of_the_runtime_are_refused() {
+    for inner in ["ext:core/mod.js", "ext:deno_node/internal_binding/mod.ts"] {
+        let fixed = format!("import '{inner}';\nexport class Inner extends Resource {{}}\n");
+        let late = format!(
+            "export class Late extends Resource {{\n  static loadAsInstance = false;\n  async get() {{\n    \
+             try {{ return {{ is: Object.keys(await import('{inner}')) }}; }} catch (error) {{ return {{ is: error.message }}; }}\n  \
+             }}\n}}\n"
+        );
+        let message = format!("Cannot import {inner}: it is an inner module of the runtime");
+        let app = App::new(&[CONFIG, ("resources/late.js", &late)]);
+        let server = app.run();
+        check(&server, "/Late/", vec![("1", json!(message))]).await;
+        let app = App::new(&[CONFIG, ("resources/fixed.js", &fixed)]);
+        let server = app.run();
+        let answer = server.get("/Inner/").await.expect(500);
+        assert!(answer.body.contains(&message), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn load_env_comes_before_every_module() {
     let app = App::new(&[

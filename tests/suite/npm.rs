@@ -47,6 +47,21 @@ const PACKAGES: &[(&str, &str)] = &[
         "node_modules/esm/esm.js",
         "export const meta = import.meta.url.endsWith('esm.js');\nexport default 'esm';\n",
     ),
+    (
+        "node_modules/esm/wide.mjs",
+        "import self, { meta } from './esm.js';\nimport { sep } from 'node:path';\nexport * from './esm.js';\n\
+         export default [self, meta, sep];\n",
+    ),
+    (
+        "node_modules/esm/named.mjs",
+        "import esm from './esm.js';\nexport const named = `named ${esm}`;\n",
+    ),
+    ("node_modules/esm/waiting.mjs", "import './later.mjs';\nexport default 1;\n"),
+    ("node_modules/esm/later.mjs", "await 1;\n"),
+    (
+        "node_modules/esm/failing.mjs",
+        "import './esm.js';\nexport default 1;\nthrow new Error('failing on line three');\n",
+    ),
     ("node_modules/@scope/pkg/package.json", r#"{"name":"@scope/pkg","main":"index.cjs"}"#),
     (
         "node_modules/@scope/pkg/index.cjs",
@@ -102,6 +117,13 @@ const cases = {
   hidden: () => message(() => import('conditional/hidden/a')),
   unexported: () => message(() => import('conditional/lib/a.mjs')),
   esm: () => [esm, meta, require('esm').default],
+  wide: () => {
+    const wide = require('esm/wide.mjs');
+    return [wide.default, wide.meta, wide.__esModule, require('esm/wide.mjs') === wide];
+  },
+  namedOnly: () => [require('esm/named.mjs').named, require('esm/named.mjs').__esModule ?? null],
+  waiting: () => message(() => { try { require('esm/waiting.mjs'); } catch (error) { throw new Error(error.code); } }),
+  failing: async () => (await message(() => require('esm/failing.mjs'))).endsWith('failing on line three'),
   scope: () => [scope.default, scope.esm, scoped],
   cyclic: () => [cyclic.b, cyclic.late],
   reexport: () => [x, y],
@@ -157,6 +179,10 @@ async fn es_modules_and_common_js_in_all_mixtures() {
             ("main", json!([2, "n"])),
             ("conditional", json!(["import inner", "require", "feature a"])),
             ("esm", json!(["esm", true, "esm"])),
+            ("wide", json!([["esm", true, "/"], true, true, true])),
+            ("namedOnly", json!(["named esm", null])),
+            ("waiting", json!("ERR_REQUIRE_ASYNC_MODULE")),
+            ("failing", json!(true)),
             ("scope", json!(["inner default", "esm", 1])),
             ("cyclic", json!([[1, null], 2])),
             ("reexport", json!([1, 2])),

@@ -5,7 +5,12 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
+<<<<<<< HEAD
     Call, Connect, Documentation, Error, Exceeded, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
+=======
+    BlobSink, Call, Connect, Context, Documentation, Error, Outgoing, Reply, ReplyBody, Resource,
+    ResourceFuture, Result, Target, VerbSet,
+>>>>>>> main
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -94,17 +99,27 @@ impl Resource for ClassResource {
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
             let in_flight = generation.submit(job, Some(&self.served_by))?;
+<<<<<<< HEAD
             let mut reply = self.within_wall_time(&generation, answered).await?;
+=======
+            let mut reply = answered.await.map_err(|_| unanswered())??;
+            if let ReplyBody::Value(value) = &mut reply.body
+                && value.has_blobs()
+            {
+                let shown = generation.store().blobs().with_texts(std::mem::take(value)).await?;
+                reply.body = ReplyBody::Value(shown);
+            }
+>>>>>>> main
             // The worker is needed until the last item, not only until the answer begins.
             reply.body = match reply.body {
                 ReplyBody::Items(items) => ReplyBody::Items(Box::pin(items.inspect(move |_| {
                     let _ = &in_flight;
                 }))),
-                ReplyBody::Stream { content_type, chunks } => {
+                ReplyBody::Stream { content_type, size, chunks } => {
                     let chunks = chunks.inspect(move |_| {
                         let _ = &in_flight;
                     });
-                    ReplyBody::Stream { content_type, chunks: Box::pin(chunks) }
+                    ReplyBody::Stream { content_type, size, chunks: Box::pin(chunks) }
                 }
                 whole @ (ReplyBody::Absent
                 | ReplyBody::Value(_)
@@ -113,6 +128,19 @@ impl Resource for ClassResource {
             };
             Ok(reply)
         })
+    }
+
+    fn blob_sink(
+        self: Arc<Self>,
+        target: &Target,
+        context: &Arc<Context>,
+    ) -> Result<Option<Box<dyn BlobSink>>> {
+        match &self.table {
+            // Who may not write to the table may still be let in by the class: with a body of the
+            // usual limit, not with one that fills the disk.
+            Some(table) => Ok(table.clone().blob_sink(target, context).unwrap_or_default()),
+            None => Ok(None),
+        }
     }
 
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {

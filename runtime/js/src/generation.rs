@@ -15,8 +15,13 @@ use std::time::{Duration, Instant};
 
 use kora_resource::middleware::Middleware;
 use kora_resource::schema::Protocols;
+<<<<<<< HEAD
 use kora_resource::{Accounts, Error, Limits, Resource, Result, Value};
 use kora_store::{Store, Table};
+=======
+use kora_resource::{Accounts, Error, Resource, Result, Value};
+use kora_store::{Source, Store, Table};
+>>>>>>> main
 use tokio::sync::{oneshot, watch};
 
 use crate::class::ClassResource;
@@ -26,6 +31,7 @@ use crate::isolate::plugins::Change;
 use crate::middleware::{CallOrigin, GuestMiddleware};
 use crate::permissions::Grants;
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
+use crate::source::{BoundSource, DeclaredSources};
 use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 
 /// Where `harperdb/sockets.ts` registers the listeners of `server.ws`.
@@ -110,7 +116,12 @@ pub struct Generation {
     /// No two generations of a process have the same.
     number: u64,
     open_sockets: Arc<AtomicUsize>,
+<<<<<<< HEAD
     limits: Limits,
+=======
+    store: Arc<Store>,
+    sources: Vec<BoundSource>,
+>>>>>>> main
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
     this: Weak<Generation>,
@@ -146,6 +157,7 @@ pub async fn load(
         .iter()
         .map(|module| (module.path.clone(), module.url_directory.clone()))
         .collect();
+    let sources = DeclaredSources::default();
     let table = Arc::<ExportTable>::default();
     let surroundings = Arc::new(Surroundings::new(&application));
     let number = GENERATIONS.fetch_add(1, Ordering::Relaxed);
@@ -167,6 +179,7 @@ pub async fn load(
             tables: tables.clone(),
             exports: table.clone(),
             index,
+            sources: sources.clone(),
             generation: number,
             directory: directory.clone(),
             plugins: plugins.clone(),
@@ -188,12 +201,17 @@ pub async fn load(
             workers: RwLock::new(workers),
             table,
             exports: Mutex::default(),
+            sources: sources.bind(this, &tables),
             tables,
             middleware: has_listeners.then(|| Arc::new(middleware) as Arc<dyn Middleware>),
             plugin_failures,
             number,
             open_sockets: Arc::default(),
+<<<<<<< HEAD
             limits: application.limits,
+=======
+            store,
+>>>>>>> main
             next: AtomicUsize::new(0),
             this: this.clone(),
         }
@@ -242,6 +260,24 @@ impl Generation {
         }
     }
 
+    /// Has its tables ask this generation's sources from now on. For when it is to be served: one
+    /// that failed to load changes nothing.
+    pub fn activate(&self) {
+        for BoundSource { table, source, lifetime } in &self.sources {
+            self.store.set_source(table, Some((source.clone(), *lifetime)));
+        }
+    }
+
+    /// Gives up the tables that no newer generation has taken over.
+    fn release_sources(&self) {
+        for BoundSource { table, source, .. } in &self.sources {
+            let ours: Arc<dyn Source> = source.clone();
+            if table.is_sourced_from(&ours) {
+                self.store.set_source(table, None);
+            }
+        }
+    }
+
     /// The listeners that the component has registered by `server.http`, if any.
     pub fn middleware(&self) -> Option<&Arc<dyn Middleware>> {
         self.middleware.as_ref()
@@ -287,6 +323,7 @@ impl Generation {
     /// Drains the generation in the background: waits until nobody holds one of its exports any more,
     /// no call is in flight and no socket is open, at most `grace`, then ends the workers.
     pub fn retire(self: Arc<Self>, grace: Duration) {
+        self.release_sources();
         const LOOK: Duration = Duration::from_millis(50);
         let drain = move || {
             let deadline = Instant::now() + grace;
@@ -325,8 +362,13 @@ impl Generation {
         workers.drain(..).map(Worker::end).collect()
     }
 
+<<<<<<< HEAD
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+=======
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+>>>>>>> main
     }
 
     pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {

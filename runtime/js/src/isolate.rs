@@ -15,7 +15,12 @@ use std::sync::Arc;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
+<<<<<<< HEAD
 use kora_resource::{Call, Exceeded, Limits, Target, User, Verb};
+=======
+use kora_resource::{Call, Target, User, Value, Verb};
+use kora_store::{Load, SourceChange};
+>>>>>>> main
 use slab::Slab;
 
 use crate::bodies::Bodies;
@@ -29,10 +34,11 @@ use crate::ops::plugins::Plugins;
 use crate::ops::requests::Listeners;
 use crate::permissions::{self, ReadableRoots};
 use crate::plugin::Plugin;
+use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::watchdog::Pulse;
 use crate::worker::{Job, WorkerOptions};
-use crate::{extension, values, web};
+use crate::{blobs, extension, values, web};
 
 /// What an isolate whose heap is full may still allocate, each time that it asks.
 const ROOM_TO_STOP: usize = 32 << 20;
@@ -41,6 +47,8 @@ const USERS: usize = 64;
 
 /// The isolate with the functions by which Rust enters it.
 pub(crate) struct Isolate {
+    /// Before the isolate, so that nothing of it is held when it goes.
+    _blobs: blobs::Session,
     js: JsRuntime,
     modules: Arc<[(PathBuf, String)]>,
     application: Arc<str>,
@@ -55,6 +63,7 @@ pub(crate) struct Isolate {
 struct Entry {
     call: v8::Global<v8::Function>,
     connect: v8::Global<v8::Function>,
+    source: v8::Global<v8::Function>,
     walk_exports: v8::Global<v8::Function>,
     finish_exports: v8::Global<v8::Function>,
     request: v8::Global<v8::Function>,
@@ -70,7 +79,12 @@ fn missing(name: &str) -> CoreError {
 }
 
 impl Isolate {
+<<<<<<< HEAD
     pub(crate) fn new(options: WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, LoadError> {
+=======
+    pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+        let session = blobs::Session::begin(&options.store);
+>>>>>>> main
         let around = &options.surroundings;
         let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
         let permissions =
@@ -127,6 +141,8 @@ impl Isolate {
                 subscriptions: Slab::new(),
                 sockets: Slab::new(),
                 incoming: Slab::new(),
+                loads: Slab::new(),
+                sources: options.sources,
                 exports: options.exports,
                 commits: 0,
                 clients: 0,
@@ -143,6 +159,7 @@ impl Isolate {
             current.saturating_add(ROOM_TO_STOP)
         });
         Ok(Isolate {
+            _blobs: session,
             js,
             modules: options.modules,
             application,
@@ -190,6 +207,7 @@ impl Isolate {
         self.entry = Some(Entry {
             call: self.host_function("call")?,
             connect: self.host_function("connect")?,
+            source: self.host_function("source")?,
             walk_exports: self.host_function("walkExports")?,
             finish_exports: self.host_function("finishExports")?,
             request: self.host_function("handleRequest")?,
@@ -271,6 +289,7 @@ impl Isolate {
                 let number = self.insert(PendingCall::new(Some(export), context, body, answer));
                 self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
+            Job::Source { source, call } => self.ask_source(source, call),
             Job::Connect { export, connect, opening } => {
                 self.resume_context(&connect.context);
                 let authorize = connect.context.authorize;
@@ -295,6 +314,59 @@ impl Isolate {
                 self.begin_request(&listeners, request, steps);
             }
             Job::Change { change, answer } => self.begin_change(&change, answer),
+        }
+    }
+
+    /// Has a source of the component answer.
+    fn ask_source(&mut self, source: usize, call: SourceCall) {
+        let (kind, id, value, replacing, context, answer) = match call {
+            SourceCall::Load(Load { id, context, replacing }, answer) => {
+                (0, id, None, replacing, context, Answer::Loaded(answer))
+            }
+            SourceCall::Write { id, change, context, answer } => {
+                let (kind, value) = match change {
+                    SourceChange::Put(record) => (1, Some(record)),
+                    SourceChange::Patch(changes) => (2, Some(changes)),
+                    SourceChange::Delete => (3, None),
+                };
+                (kind, id, value, None, context, Answer::Written(answer))
+            }
+        };
+        let user = context.user.clone();
+        let number = self.insert(PendingCall::new(context, None, answer));
+        let Some(function) = self.entry.as_ref().map(|entry| entry.source.clone()) else { return };
+        deno_core::scope!(scope, self.js);
+        v8::tc_scope!(let scope, scope);
+        let function = v8::Local::new(scope, function);
+        let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
+        let stamp = |time: Option<f64>| time.unwrap_or(f64::NAN);
+        let user = match &user {
+            Some(user) => user_to_v8(scope, &mut self.users, user),
+            None => undefined,
+        };
+        // A record that can't be read is as good as none to a source.
+        let record = replacing.as_ref().and_then(|record| record.to_map().ok());
+        let [value, record] = [value, record].map(|map| match map {
+            Some(map) => values::to_v8(scope, &Value::Object(map)),
+            None => undefined,
+        });
+        let version = stamp(replacing.as_ref().map(|record| record.shown_version().0));
+        let expires = stamp(replacing.as_ref().and_then(|record| record.expires()));
+        let arguments: [v8::Local<v8::Value>; 9] = [
+            v8::Integer::new(scope, number as i32).into(),
+            v8::Integer::new(scope, source as i32).into(),
+            v8::Integer::new(scope, kind).into(),
+            values::id_to_v8(scope, Some(&id)),
+            value,
+            record,
+            v8::Number::new(scope, version).into(),
+            v8::Number::new(scope, expires).into(),
+            user,
+        ];
+        function.call(scope, undefined, &arguments);
+        if let Some(exception) = scope.exception() {
+            let error = JsError::from_v8_exception(scope, exception);
+            tracing::error!("the host's dispatch failed: {error}");
         }
     }
 

@@ -9,6 +9,7 @@
 //! *Invariants:* an isolate is made, used and dropped on one thread. No component code runs on a thread
 //! that drives sockets or timers of the server. A reload makes a new generation; it never changes one.
 
+mod blobs;
 mod bodies;
 mod class;
 mod error;
@@ -26,6 +27,7 @@ mod platform;
 mod plugin;
 mod pull;
 mod socket;
+mod source;
 mod state;
 mod transpile;
 mod values;

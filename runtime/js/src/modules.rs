@@ -18,7 +18,7 @@ use deno_core::{
 use deno_error::{JsErrorBox, JsErrorClass};
 use futures_util::FutureExt;
 
-use crate::node::{Format, Packages};
+use crate::node::{self, Format, Packages};
 use crate::transpile::Transpiled;
 
 /// The URL of the live host module; what all of [`HARPER_SPECIFIERS`] resolve to.
@@ -61,6 +61,9 @@ impl ModuleLoader for ComponentModules {
                  imported here",
                 place(referrer, specifier)
             )));
+        }
+        if let Some(refused) = refused_inner_module(specifier, referrer) {
+            return ModuleSpecifier::parse(&refused).map_err(JsErrorBox::from_err);
         }
         if !is_bare(specifier) {
             let url = resolve_import(specifier, referrer).map_err(JsErrorBox::from_err)?;
@@ -126,6 +129,14 @@ impl ComponentModules {
         specifier: &ModuleSpecifier,
         referrer: Option<&ModuleLoadReferrer>,
     ) -> Result<Loaded, ModuleLoaderError> {
+        if let Some(code) = node::required(specifier.as_str()) {
+            return Ok(Loaded::Ready(module(ModuleType::JavaScript, code, specifier)));
+        }
+        if let Some(inner) = specifier.as_str().strip_prefix(REFUSED) {
+            return Err(JsErrorBox::type_error(format!(
+                "Cannot import {inner}: it is an inner module of the runtime"
+            )));
+        }
         let path = specifier.to_file_path().map_err(|()| {
             JsErrorBox::type_error(format!("Cannot import {specifier}: only files can be imported"))
         })?;
@@ -153,6 +164,17 @@ impl ComponentModules {
 
 fn module(kind: ModuleType, code: String, specifier: &ModuleSpecifier) -> ModuleSource {
     ModuleSource::new(kind, ModuleSourceCode::String(code.into()), specifier, None)
+}
+
+/// What stands before the specifier of a module that components may not import.
+const REFUSED: &str = "kora:refused/";
+
+/// Where an import of one of the runtime's own modules leads when a component's module asks for it: nowhere.
+/// An error would not do: deno_core then looks among the modules that are loaded when first used, by name.
+fn refused_inner_module(specifier: &str, referrer: &str) -> Option<String> {
+    let inner = |name: &str| ["ext:", "checkin:"].iter().any(|scheme| name.starts_with(scheme));
+    let allowed = inner(referrer) || referrer.starts_with("node:");
+    (inner(specifier) && !allowed).then(|| format!("{REFUSED}{specifier}"))
 }
 
 /// The package of Harper's whose inner module a specifier names.

@@ -3,6 +3,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod administration;
+pub(crate) mod blobs;
 pub(crate) mod bodies;
 pub(crate) mod calls;
 pub(crate) mod derived;
@@ -12,6 +13,7 @@ pub(crate) mod plugins;
 pub(crate) mod requests;
 pub(crate) mod searches;
 pub(crate) mod sockets;
+pub(crate) mod sources;
 pub(crate) mod tables;
 pub(crate) mod targets;
 pub(crate) mod transactions;

@@ -8,14 +8,16 @@ use std::task::Waker;
 
 use kora_resource::middleware::Step;
 use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result, Value};
-use kora_store::{Search, Store, Subscription, Table};
+use kora_store::{Loaded, Search, Store, Subscription, Table};
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::exports::ExportTable;
 use crate::open_transactions::OpenTransactions;
+use crate::ops::sources::OpenLoad;
 use crate::pull::Pull;
 use crate::socket::{Consent, Opening, Socket};
+use crate::source::DeclaredSources;
 
 /// The state behind the ops of one worker.
 pub(crate) struct WorkerState {
@@ -28,6 +30,10 @@ pub(crate) struct WorkerState {
     pub(crate) searches: Slab<Search>,
     pub(crate) subscriptions: Slab<Pull<Subscription>>,
     pub(crate) sockets: Slab<Socket>,
+    /// Reads through a cache that JavaScript has begun and does not wait for yet.
+    pub(crate) loads: Slab<OpenLoad>,
+    /// The caching sources that the component declares.
+    pub(crate) sources: DeclaredSources,
     pub(crate) incoming: Slab<Pull<Incoming>>,
     /// What this and the other workers of the generation export.
     pub(crate) exports: Arc<ExportTable>,
@@ -89,6 +95,10 @@ impl Drop for PendingCall {
 /// Where the answer of a call goes.
 pub(crate) enum Answer {
     Reply(oneshot::Sender<Result<Reply>>),
+    /// Of a source.
+    Loaded(oneshot::Sender<Result<Loaded>>),
+    /// Of a source that takes a change.
+    Written(oneshot::Sender<Result<()>>),
     /// A request in the component's middleware.
     Steps(mpsc::Sender<Step>),
     /// The socket is `socket` of the worker's.

@@ -64,6 +64,7 @@ pub(crate) fn to_v8<'s>(
             Some(date) => date.into(),
             None => v8::null(scope).into(),
         },
+        Value::Blob(blob) => crate::blobs::to_v8(scope, blob),
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(|item| to_v8(scope, item)).collect();
             v8::Array::new_with_elements(scope, &items).into()
@@ -207,6 +208,9 @@ fn convert_object(
     object: v8::Local<'_, v8::Object>,
     depth: usize,
 ) -> Result<Option<Value>, ConvertError> {
+    if let Some(blob) = crate::blobs::from_v8(scope, object) {
+        return Ok(Some(Value::Blob(blob)));
+    }
     let to_json = key(scope, "toJSON");
     let to_json = object.get(scope, to_json.into()).ok_or(ConvertError::Unreadable)?;
     if let Ok(to_json) = v8::Local::<v8::Function>::try_from(to_json) {

@@ -24,7 +24,11 @@ use crate::isolate::plugins::Change;
 use crate::isolate::{Isolate, Served};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
+<<<<<<< HEAD
 use crate::watchdog::Pulse;
+=======
+use crate::source::{DeclaredSources, SourceCall};
+>>>>>>> main
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;
@@ -40,6 +44,11 @@ pub(crate) enum Job {
         export: usize,
         connect: Connect,
         opening: Opening,
+    },
+    /// A question to one of the component's caching sources.
+    Source {
+        source: usize,
+        call: SourceCall,
     },
     /// A request for the component's middleware.
     Request {
@@ -61,7 +70,7 @@ impl Job {
             Job::Call { call, .. } => &call.context.origins,
             Job::Connect { connect, .. } => &connect.context.origins,
             Job::Request { request, .. } => &request.origins,
-            Job::Change { .. } => &[],
+            Job::Source { .. } | Job::Change { .. } => &[],
         }
     }
 }
@@ -76,6 +85,8 @@ pub(crate) struct WorkerOptions {
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) exports: Arc<ExportTable>,
     pub(crate) index: usize,
+    /// Where the first worker tells of the component's sources.
+    pub(crate) sources: DeclaredSources,
     pub(crate) generation: u64,
     pub(crate) directory: Arc<Path>,
     pub(crate) plugins: Arc<[Plugin]>,

@@ -143,6 +143,8 @@ pub enum ReplyBody {
     /// Bytes as they come, with a content type of their own (empty for none).
     Stream {
         content_type: String,
+        /// In bytes, if it is known.
+        size: Option<u64>,
         chunks: Chunks,
     },
 }
@@ -167,7 +169,7 @@ impl Reply {
 
     pub fn record(record: Record) -> Reply {
         Reply {
-            version: Some(record.version()),
+            version: Some(record.shown_version()),
             body: ReplyBody::Record(record),
             ..Reply::default()
         }
@@ -188,8 +190,8 @@ impl fmt::Debug for ReplyBody {
             ReplyBody::Raw { content_type, data } => {
                 write!(f, "Raw({content_type}, {} bytes)", data.len())
             }
-            ReplyBody::Stream { content_type, chunks: _ } => {
-                write!(f, "Stream({content_type}, ..)")
+            ReplyBody::Stream { content_type, size, .. } => {
+                write!(f, "Stream({content_type}, {size:?} bytes)")
             }
         }
     }

@@ -27,6 +27,8 @@ pub struct Context {
     /// Whether the resource must check permissions: true for what came over a transport, false for
     /// what the host or a component's own code calls.
     pub authorize: bool,
+    /// What the request asks of a caching table.
+    pub cache: crate::CacheControl,
     /// What middleware made of the request, by component (see [`crate::middleware`]).
     pub origins: Vec<crate::middleware::Origin>,
 }

@@ -44,7 +44,13 @@ impl Id {
             Value::Array(items) => {
                 Id::Array(items.iter().map(Id::from_value).collect::<Option<_>>()?)
             }
-            Value::Float(_) | Value::Date(_) | Value::Bytes(_) | Value::Object(_) => return None,
+            Value::Float(_)
+            | Value::Date(_)
+            | Value::Bytes(_)
+            | Value::Object(_)
+            | Value::Blob(_) => {
+                return None;
+            }
         })
     }
 }

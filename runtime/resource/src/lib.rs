@@ -9,6 +9,7 @@
 //! ([`Value`], [`Id`], [`Record`]), the query language ([`Query`]), the schema language
 //! ([`schema::TableSchema`]) and the words that travel between the crates.
 
+mod cache_control;
 mod call;
 mod context;
 mod error;
@@ -25,6 +26,7 @@ mod target;
 mod user;
 pub mod value;
 
+pub use cache_control::CacheControl;
 pub use call::{Call, Chunks, Item, Items, Reply, ReplyBody, Verb, VerbSet};
 pub use context::{Context, RequestInfo};
 pub use error::{Error, ErrorKind, Result};
@@ -34,8 +36,8 @@ pub use limits::{Exceeded, Limits};
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol, Resource,
-    ResourceFuture,
+    BlobSink, Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol,
+    Resource, ResourceFuture,
 };
 pub use row_errors::RowErrors;
 pub use target::{Params, Target};

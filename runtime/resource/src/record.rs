@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::value::blob::has_blobs;
 use crate::value::{json, msgpack};
 use crate::{Error, Map, Result, Version};
 
@@ -15,12 +16,17 @@ pub struct Record {
     created: Version,
     /// When the record stops being visible, in milliseconds since the epoch.
     expires: Option<f64>,
+    /// When the source of a caching table says that it changed, in milliseconds since the epoch.
+    modified: Option<f64>,
+    /// Whether its body refers to blobs.
+    has_blobs: bool,
     body: Bytes,
 }
 
 impl Record {
     pub fn new(map: &Map, version: Version, created: Version, expires: Option<f64>) -> Record {
-        Record { version, created, expires, body: msgpack::encode_map(map).into() }
+        Record::from_parts(version, created, expires, msgpack::encode_map(map).into())
+            .with_blobs(has_blobs(map))
     }
 
     /// A record from parts that a store kept; `body` is trusted to be what [`Record::new`] made.
@@ -30,7 +36,12 @@ impl Record {
         expires: Option<f64>,
         body: Bytes,
     ) -> Record {
-        Record { version, created, expires, body }
+        Record { version, created, expires, modified: None, has_blobs: false, body }
+    }
+
+    /// The same record with the time of its last change as its source tells it.
+    pub fn with_modified(self, modified: Option<f64>) -> Record {
+        Record { modified, ..self }
     }
 
     pub fn version(&self) -> Version {
@@ -43,6 +54,25 @@ impl Record {
 
     pub fn expires(&self) -> Option<f64> {
         self.expires
+    }
+
+    /// The same record, said to hold blobs or not.
+    pub fn with_blobs(self, has_blobs: bool) -> Record {
+        Record { has_blobs, ..self }
+    }
+
+    pub fn has_blobs(&self) -> bool {
+        self.has_blobs
+    }
+
+    /// The source's own time of the last change, if it has told one.
+    pub fn modified(&self) -> Option<f64> {
+        self.modified
+    }
+
+    /// What clients see as the record's version: the source's time, else that of the write.
+    pub fn shown_version(&self) -> Version {
+        self.modified.map_or(self.version, Version)
     }
 
     /// The MessagePack map.

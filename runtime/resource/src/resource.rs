@@ -45,6 +45,26 @@ pub trait Resource: Send + Sync + 'static {
     /// Opens a stream of messages to one client, with the client's own messages if the protocol has
     /// them. Dropping the stream is the client's going away.
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing>;
+
+    /// Where to put the bytes of a body that is not a record, to become a blob of the target: the
+    /// value that comes out is then the body of the call. `None` where the target has no place for
+    /// one. Fails as the call would for want of permission.
+    fn blob_sink(
+        self: Arc<Self>,
+        _target: &Target,
+        _context: &Arc<Context>,
+    ) -> Result<Option<Box<dyn BlobSink>>> {
+        Ok(None)
+    }
+}
+
+/// Takes the bytes of one blob, in constant memory. Dropping it throws them away.
+pub trait BlobSink: Send {
+    /// Takes the next bytes; waits for the disk.
+    fn write(&mut self, bytes: Bytes) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+
+    /// Ends the blob.
+    fn finish(self: Box<Self>, content_type: String) -> ResourceFuture<Value>;
 }
 
 /// The static properties of a class that only describe it (`spec/harper-resources.md` section 4.2).

@@ -33,12 +33,11 @@ pub struct TableSchema {
     pub sealed: bool,
     /// Seconds from a write until the record is no longer visible.
     pub expiration: Option<f64>,
-    /// `@table(eviction:)`: seconds from the expiration until the record's place is freed.
+    /// `@table(eviction:)`: seconds from the expiration until the record is removed from the disk.
     pub eviction: Option<f64>,
-    /// `@table(scanInterval:)`: seconds between two searches for expired records.
+    /// `@table(scanInterval:)`: seconds between two searches for what is over.
     pub scan_interval: Option<f64>,
-    /// `@table(audit:)`: whether changes are to be kept in the log; `None` leaves it to the host.
-    pub audit: Option<bool>,
+    pub audit: Audit,
     /// `@table(replicate:)` and `@replicate`: kept for when there are several nodes.
     pub replicate: bool,
     /// `@splitSegments`: `/T/a/b` is the key `["a","b"]`.
@@ -50,6 +49,14 @@ pub struct TableSchema {
     pub attributes: Vec<Attribute>,
     /// The attribute that is the primary key; `id` where none is declared.
     pub primary_key: String,
+}
+
+/// Whether a table keeps a history (`@table(audit:)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audit {
+    On,
+    /// Changes are published to subscribers, but can't be read again.
+    Off,
 }
 
 /// `@export`: the path below the component's root, and the protocols that may see it.

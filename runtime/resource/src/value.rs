@@ -4,6 +4,7 @@
 //! integers past 2^53 (`spec/harper-schema.md` section 4). Numbers that came as JavaScript doubles
 //! with an integral value are held as [`Value::Int`] so that `5` and `5.0` are one number everywhere.
 
+pub mod blob;
 pub mod cbor;
 pub mod csv;
 pub mod date;
@@ -18,6 +19,7 @@ pub mod yaml;
 #[cfg(test)]
 pub(crate) mod strategy;
 
+pub use blob::{Blob, BlobContent, BlobFile, BlobId};
 pub use format::Format;
 pub use order::Class;
 
@@ -42,6 +44,8 @@ pub enum Value {
     Date(f64),
     Array(Vec<Value>),
     Object(Map),
+    /// Content that is no part of its record.
+    Blob(Blob),
 }
 
 /// The largest integer that a double holds exactly with all its neighbours: 2^53.
@@ -111,6 +115,8 @@ impl Value {
             | Value::Date(_) => 0,
             Value::String(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
+            Value::Blob(Blob { content: BlobContent::Inline(bytes), .. }) => bytes.len(),
+            Value::Blob(Blob { content: BlobContent::File(_), .. }) => size_of::<BlobFile>(),
             Value::Array(items) => items.iter().map(Value::approximate_size).sum(),
             Value::Object(map) => {
                 map.iter().map(|(name, value)| SLOT + name.len() + value.approximate_size()).sum()
@@ -134,6 +140,7 @@ impl Value {
             | Value::BigInt(_)
             | Value::String(_)
             | Value::Bytes(_)
+            | Value::Blob(_)
             | Value::Date(_) => true,
         }
     }

@@ -5,7 +5,7 @@
 //! building of the others had come to.
 
 use heed::RwTxn;
-use kora_resource::value::msgpack;
+use kora_resource::value::{BlobId, msgpack};
 use kora_resource::{Epoch, Map, Seq, Value, Version};
 
 use crate::StoreError;
@@ -18,8 +18,12 @@ pub(crate) const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const EPOCH_KEY: &[u8] = b"epoch";
 const VERSION_KEY: &[u8] = b"version";
+/// The last position given out, where the log's last entry does not tell it.
+const SEQ_KEY: &[u8] = b"seq";
+const TRIMMED_KEY: &[u8] = b"trimmed";
 const NEXT_KEY: &[u8] = b"next";
 const TABLE_PREFIX: &[u8] = b"table:";
+const BLOB_PREFIX: &[u8] = b"blob:";
 const GARBAGE_PREFIX: &[u8] = b"garbage:";
 
 /// What is stored of one table.
@@ -108,15 +112,47 @@ pub(crate) fn open(
     Ok(Head { epoch: Epoch(epoch), version: Version(version), seq: last_seq(txn, trees)? })
 }
 
-/// The last entry of the log as this transaction sees it.
+/// The last position of the log as this transaction sees it.
 pub(crate) fn last_seq(txn: &ReadTxn<'_>, trees: &Trees) -> Result<Seq, StoreError> {
-    match trees.log.last(txn)? {
-        None => Ok(Seq(0)),
-        Some((key, _)) => {
-            let key = key.try_into().map_err(|_| damaged("a key of the log has no 8 bytes"))?;
-            Ok(Seq(u64::from_be_bytes(key)))
-        }
+    let told = read_seq(trees.meta.get(txn, SEQ_KEY)?)?;
+    let last = trees.log.last(txn)?.map(|(key, _)| key);
+    Ok(read_seq(last)?.max(told))
+}
+
+/// Remembers the last position for when no entry of the log tells it.
+pub(crate) fn put_seq(txn: &mut RwTxn<'_>, trees: &Trees, seq: Seq) -> Result<(), StoreError> {
+    Ok(trees.meta.put(txn, SEQ_KEY, &seq.0.to_be_bytes())?)
+}
+
+/// Up to where entries of the log were removed: of one table, or (`None`) of all.
+pub(crate) fn trimmed(
+    txn: &ReadTxn<'_>,
+    trees: &Trees,
+    table: Option<TableId>,
+) -> Result<Seq, StoreError> {
+    read_seq(trees.meta.get(txn, &trimmed_key(table))?)
+}
+
+pub(crate) fn put_trimmed(
+    txn: &mut RwTxn<'_>,
+    trees: &Trees,
+    table: Option<TableId>,
+    seq: Seq,
+) -> Result<(), StoreError> {
+    Ok(trees.meta.put(txn, &trimmed_key(table), &seq.0.to_be_bytes())?)
+}
+
+fn trimmed_key(table: Option<TableId>) -> Vec<u8> {
+    match table {
+        None => TRIMMED_KEY.to_vec(),
+        Some(table) => [TRIMMED_KEY, b":", &table.0.to_be_bytes()].concat(),
     }
+}
+
+fn read_seq(bytes: Option<&[u8]>) -> Result<Seq, StoreError> {
+    let Some(bytes) = bytes else { return Ok(Seq(0)) };
+    let bytes = bytes.try_into().map_err(|_| damaged("a position of the log has no 8 bytes"))?;
+    Ok(Seq(u64::from_be_bytes(bytes)))
 }
 
 pub(crate) fn put_version(
@@ -125,6 +161,37 @@ pub(crate) fn put_version(
     version: Version,
 ) -> Result<(), StoreError> {
     Ok(trees.meta.put(txn, VERSION_KEY, &version.0.to_bits().to_le_bytes())?)
+}
+
+/// The key of the record that a blob's file belongs to.
+pub(crate) fn blob<'t>(
+    txn: &'t ReadTxn<'_>,
+    trees: &Trees,
+    id: BlobId,
+) -> Result<Option<&'t [u8]>, StoreError> {
+    Ok(trees.meta.get(txn, &blob_key(id))?)
+}
+
+pub(crate) fn put_blob(
+    txn: &mut RwTxn<'_>,
+    trees: &Trees,
+    id: BlobId,
+    record: &[u8],
+) -> Result<(), StoreError> {
+    Ok(trees.meta.put(txn, &blob_key(id), record)?)
+}
+
+pub(crate) fn remove_blob(
+    txn: &mut RwTxn<'_>,
+    trees: &Trees,
+    id: BlobId,
+) -> Result<(), StoreError> {
+    trees.meta.delete(txn, &blob_key(id))?;
+    Ok(())
+}
+
+fn blob_key(id: BlobId) -> Vec<u8> {
+    [BLOB_PREFIX, &id.0.to_be_bytes()].concat()
 }
 
 /// A number for a new table or index.

@@ -14,6 +14,7 @@ use kora_resource::{Epoch, Error, Result, Seq, Version};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::blobs::{self, Blobs};
 use crate::catalog;
 use crate::environment::{Environment, Outcome};
 use crate::transaction::Committed;
@@ -33,6 +34,7 @@ pub(crate) struct Database {
     environment: Arc<Environment>,
     epoch: Epoch,
     hub: Arc<Hub>,
+    blobs: Arc<Blobs>,
     queue_limit: QueueLimit,
     scan_limit: usize,
     commands: mpsc::Sender<Command>,
@@ -48,6 +50,7 @@ impl Database {
         path: &Path,
         options: &StoreOptions,
         hub: &Arc<Hub>,
+        blobs: &Arc<Blobs>,
     ) -> Result<Arc<Database>, StoreError> {
         let unusable =
             |error| StoreError::Directory { path: path.to_owned(), source: Arc::new(error) };
@@ -69,6 +72,11 @@ impl Database {
         for directory in path.parent().into_iter().chain([path]) {
             File::open(directory).and_then(|folder| folder.sync_all()).map_err(unusable)?;
         }
+        environment.read(|txn, trees| {
+            blobs.remove_orphans(name, |id| {
+                Ok::<_, StoreError>(catalog::blob(txn, trees, id)?.is_some())
+            })
+        })?;
         let syncer = match options.durability {
             crate::Durability::Full => None,
             crate::Durability::Interval(interval) => {
@@ -78,12 +86,13 @@ impl Database {
         let (commands, queue) = mpsc::channel();
         let dirty = syncer.as_ref().map(Syncer::mark);
         let threads =
-            writer::start(name, &environment, hub, queue, &head, dirty).map_err(unusable)?;
+            writer::start(name, &environment, hub, blobs, queue, &head, dirty).map_err(unusable)?;
         Ok(Arc::new(Database {
             name: name.to_owned(),
             environment,
             epoch: head.epoch,
             hub: Arc::clone(hub),
+            blobs: Arc::clone(blobs),
             queue_limit: options.queue_limit,
             scan_limit: options.scan_limit,
             commands,
@@ -105,6 +114,10 @@ impl Database {
         self.epoch
     }
 
+    pub(crate) fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
@@ -120,7 +133,8 @@ impl Database {
 
     /// Queues a write set and waits for its acknowledgement. Once queued it is committed even if the
     /// caller goes away.
-    pub(crate) async fn commit(&self, mut set: WriteSet) -> Result<Committed> {
+    pub(crate) async fn commit(self: &Arc<Self>, set: WriteSet) -> Result<Committed> {
+        let mut set = blobs::settle(self, set).await?;
         set.prepare();
         let permits = (set.cost() / PERMIT + 1).min(QUEUE_BYTES / PERMIT) as u32;
         let closed = |_| Error::from(StoreError::Closed);

@@ -1,9 +1,10 @@
-//! Removes records whose time is over (`@table(expiration:)`).
+//! Removes records whose time is over (`@table(expiration:, eviction:)`), and bounds what a caching
+//! table keeps.
 //!
 //! Reads never show an expired record; this only frees its place and tells subscribers with a delete
 //! event. One thread a store looks through each expiring table at a quarter of its expiration, in
 //! short read transactions, and asks the writer to delete what is over: the writer checks that it
-//! was not written anew meanwhile.
+//! was not written anew meanwhile. A caching table gives its copies up without a word.
 
 use std::io;
 use std::ops::Bound;
@@ -11,14 +12,14 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use kora_resource::{Error, Result};
+use kora_resource::{Error, Result, Version};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock;
 use crate::keys::{Key, after_prefix, decode_id};
 use crate::layout::{Header, id_of, record_key};
 use crate::write_set::{Op, Write, WriteSet};
-use crate::{StoreError, Table};
+use crate::{ByteSize, StoreError, Table, eviction};
 
 /// How many records one read transaction looks at.
 const BATCH: usize = 1000;
@@ -52,10 +53,13 @@ struct Watched {
 }
 
 impl Sweeper {
-    pub(crate) fn start() -> io::Result<Sweeper> {
+    /// `cache_size` bounds each caching table.
+    pub(crate) fn start(cache_size: Option<ByteSize>) -> io::Result<Sweeper> {
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("sweep".to_owned()).spawn(move || run(&theirs))?;
+        let thread = thread::Builder::new()
+            .name("sweep".to_owned())
+            .spawn(move || run(&theirs, cache_size))?;
         Ok(Sweeper { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -82,15 +86,20 @@ impl Sweeper {
 }
 
 fn pause(table: &Table) -> Option<Duration> {
-    let schema = table.schema();
-    let quarter = |seconds: f64| (seconds + schema.eviction.unwrap_or(0.0)) / 4.0;
-    let by_record = schema.expires_at().map(|_| LONGEST_PAUSE.as_secs_f64());
-    let seconds = schema.scan_interval.or(schema.expiration.map(quarter)).or(by_record)?;
-    let pause = Duration::try_from_secs_f64(seconds);
-    Some(pause.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+    let lifetime = table.lifetime();
+    // Of single records their source or they themselves may say when they are over.
+    let by_record = table.is_caching() || table.schema().expires_at().is_some();
+    let seconds = match (lifetime.scan_interval, lifetime.expiration) {
+        (Some(interval), _) => interval,
+        (None, Some(expiration)) => (expiration + lifetime.eviction.unwrap_or(0.0)) / 4.0,
+        (None, None) if by_record => LONGEST_PAUSE.as_secs_f64(),
+        (None, None) => return None,
+    };
+    let pause = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_PAUSE);
+    Some(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &Shared, cache_size: Option<ByteSize>) {
     let mut state = shared.state.lock();
     while !state.stopped {
         let now = Instant::now();
@@ -107,18 +116,25 @@ fn run(shared: &Shared) {
         let Some(table) = next.table.upgrade() else { continue };
         next.due = now + pause(&table).unwrap_or(LONGEST_PAUSE);
         parking_lot::MutexGuard::unlocked(&mut state, || {
-            if let Err(error) = sweep(&table, || shared.state.lock().stopped) {
+            if let Err(error) = sweep(&table, cache_size, || shared.state.lock().stopped) {
                 tracing::error!(table = table.name(), %error, "could not remove expired records");
             }
         });
     }
 }
 
-/// Deletes all that is over in one table.
-fn sweep(table: &Arc<Table>, stopped: impl Fn() -> bool) -> Result<()> {
+/// Deletes all that is over in one table, and of a cache what is too much.
+fn sweep(
+    table: &Arc<Table>,
+    cache_size: Option<ByteSize>,
+    stopped: impl Fn() -> bool,
+) -> Result<()> {
+    let bound = cache_size.filter(|_| table.is_caching());
+    let crowded_out = bound.map(|bound| eviction::crowded_out(table, bound, &stopped));
+    let crowded_out = crowded_out.transpose()?.flatten();
     let mut after: Option<Key> = None;
     while !stopped() {
-        let (set, last) = expired(table, after.as_ref())?;
+        let (set, last) = expired(table, after.as_ref(), crowded_out)?;
         if !set.is_empty() {
             table.owner().commit_blocking(set)?;
         }
@@ -131,7 +147,11 @@ fn sweep(table: &Arc<Table>, stopped: impl Fn() -> bool) -> Result<()> {
 }
 
 /// The expired ones of the next records, and the last key if there may be more.
-fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<Key>)> {
+fn expired(
+    table: &Arc<Table>,
+    after: Option<&Key>,
+    crowded_out: Option<Version>,
+) -> Result<(WriteSet, Option<Key>)> {
     let start = record_key(table.id(), &[]);
     let end = after_prefix(&start);
     let low = match after {
@@ -139,7 +159,9 @@ fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<
         None => Bound::Included(&start[..]),
     };
     let high = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
-    let now = clock::now();
+    let eviction = table.lifetime().eviction.unwrap_or(0.0) * 1000.0;
+    let over = clock::now() - eviction;
+    let caching = table.is_caching();
     let damaged = || Error::internal("damaged record");
     table.owner().environment().read(|txn, trees| {
         let mut set = WriteSet::default();
@@ -147,9 +169,11 @@ fn expired(table: &Arc<Table>, after: Option<&Key>) -> Result<(WriteSet, Option<
         for (count, stored) in range.enumerate() {
             let (key, bytes) = stored.map_err(StoreError::from)?;
             let header = Header::read(bytes).ok_or_else(damaged)?;
-            if header.is_expired(|| now) {
+            let is_crowded_out = crowded_out.is_some_and(|newest| header.version <= newest);
+            if is_crowded_out || header.is_expired(|| over) {
                 let id = decode_id(id_of(key)).ok_or_else(damaged)?;
-                let op = Op::Expire(header.version);
+                let version = header.version;
+                let op = if caching { Op::Evict(version) } else { Op::Expire(version) };
                 let write = Write { table: Arc::clone(table), id, op, expires: None };
                 set.add(Key::from_slice(id_of(key)), write);
             }

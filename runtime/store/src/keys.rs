@@ -64,7 +64,7 @@ pub(crate) fn string_prefix(prefix: &str) -> Key {
 /// The key of a value in an index. What has no order (objects) is where null is.
 pub(crate) fn write_value(key: &mut Key, value: &Value) {
     match value {
-        Value::Null | Value::Object(_) => key.push(NULL),
+        Value::Null | Value::Object(_) | Value::Blob(_) => key.push(NULL),
         Value::Bool(flag) => key.push(if *flag { TRUE } else { FALSE }),
         Value::Int(n) => write_number(key, number::Number::from_integer((*n).into())),
         Value::BigInt(n) => write_number(key, number::Number::from_integer(*n)),

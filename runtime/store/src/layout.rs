@@ -1,7 +1,7 @@
 //! The bytes of records and log entries, and the keys that lead to them.
 //!
-//! A record: flags (u8), version (f64 LE), created (f64 LE), expires (f64 LE, if flagged), then its
-//! MessagePack body. A log entry: kind (u8), table (u32 LE), length of the id's key (u16 LE), the key,
+//! A record: flags (u8), version (f64 LE), created (f64 LE), expires and modified (f64 LE each, if
+//! flagged), then its MessagePack body. A log entry: kind (u8), table (u32 LE), length of the id's key (u16 LE), the key,
 //! then a record (puts), a MessagePack value (messages) or nothing, each after its version (f64 LE).
 
 use bytes::Bytes;
@@ -11,6 +11,8 @@ use kora_resource::{Event, EventKind, EventValue, Record, Seq, Value, Version};
 use crate::keys::{Key, decode_id};
 
 const EXPIRES: u8 = 1;
+const MODIFIED: u8 = 2;
+const BLOBS: u8 = 4;
 
 /// The number of a table within its database; the first four bytes of its records' keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,11 +37,16 @@ pub(crate) fn write_record(record: &Record) -> Vec<u8> {
 }
 
 fn push_record(out: &mut Vec<u8>, record: &Record) {
-    out.push(if record.expires().is_some() { EXPIRES } else { 0 });
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    out.push(
+        flag(record.expires().is_some(), EXPIRES)
+            | flag(record.modified().is_some(), MODIFIED)
+            | flag(record.has_blobs(), BLOBS),
+    );
     out.extend_from_slice(&record.version().0.to_le_bytes());
     out.extend_from_slice(&record.created().0.to_le_bytes());
-    if let Some(expires) = record.expires() {
-        out.extend_from_slice(&expires.to_le_bytes());
+    for time in [record.expires(), record.modified()].into_iter().flatten() {
+        out.extend_from_slice(&time.to_le_bytes());
     }
     out.extend_from_slice(record.body());
 }
@@ -48,7 +55,8 @@ fn push_record(out: &mut Vec<u8>, record: &Record) {
 pub(crate) fn read_record(bytes: &[u8]) -> Option<Record> {
     let header = Header::read(bytes)?;
     let body = Bytes::copy_from_slice(header.body);
-    Some(Record::from_parts(header.version, header.created, header.expires, body))
+    let record = Record::from_parts(header.version, header.created, header.expires, body);
+    Some(record.with_modified(header.modified).with_blobs(header.has_blobs))
 }
 
 /// A record without its body copied.
@@ -56,6 +64,8 @@ pub(crate) struct Header<'a> {
     pub version: Version,
     pub created: Version,
     pub expires: Option<f64>,
+    pub modified: Option<f64>,
+    pub has_blobs: bool,
     pub body: &'a [u8],
 }
 
@@ -64,13 +74,17 @@ impl<'a> Header<'a> {
         let (flags, rest) = bytes.split_first()?;
         let (version, rest) = read_f64(rest)?;
         let (created, rest) = read_f64(rest)?;
-        let (expires, body) = if flags & EXPIRES == 0 {
-            (None, rest)
-        } else {
-            let (expires, rest) = read_f64(rest)?;
-            (Some(expires), rest)
+        let flagged = |flag, rest| {
+            if flags & flag == 0 {
+                return Some((None, rest));
+            }
+            read_f64(rest).map(|(time, rest)| (Some(time), rest))
         };
-        Some(Header { version: Version(version), created: Version(created), expires, body })
+        let (expires, rest) = flagged(EXPIRES, rest)?;
+        let (modified, body) = flagged(MODIFIED, rest)?;
+        let (version, created) = (Version(version), Version(created));
+        let has_blobs = flags & BLOBS != 0;
+        Some(Header { version, created, expires, modified, has_blobs, body })
     }
 
     /// Whether the record's time was over at `now`.
@@ -166,8 +180,10 @@ mod tests {
 
     #[test]
     fn records_come_back_whole() {
-        for expires in [None, Some(9.5)] {
-            let record = record(expires);
+        for (expires, modified) in
+            [(None, None), (Some(9.5), None), (Some(9.5), Some(1.0)), (None, Some(1.0))]
+        {
+            let record = record(expires).with_modified(modified);
             let bytes = write_record(&record);
             assert_eq!(read_record(&bytes), Some(record));
             assert!(read_record(&bytes[..10]).is_none());

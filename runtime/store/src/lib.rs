@@ -11,19 +11,24 @@
 //! one. Read transactions are bound to their thread by type and live within one function call, so
 //! none crosses an `await` and no reader is long-lived. An event is published only after its commit.
 
+mod blobs;
 mod catalog;
-mod change_history;
 mod clock;
 mod database;
 mod environment;
 mod error;
+mod eviction;
 mod expiration;
+mod history;
 mod keys;
 mod layout;
+mod log;
 mod merge;
 mod options;
+mod retention;
 mod schema_change;
 mod search;
+mod source;
 mod store;
 mod subscription;
 mod table;
@@ -32,15 +37,19 @@ mod vector;
 mod write_set;
 mod writer;
 
-pub use change_history::ChangeHistory;
+pub use blobs::{BlobWriter, Blobs};
 pub use error::StoreError;
+pub use history::{HistoryRange, HistoryReader};
 pub use kora_hub::QueueLimit;
-pub use options::{ByteSize, Durability, StoreOptions};
+pub use options::{ByteSize, Durability, Retention, StoreOptions};
 pub use search::Search;
+pub use source::{
+    Found, Keep, Lifetime, Load, Loaded, Source, SourceChange, SourceFuture, SourceMethod,
+};
 pub use store::Store;
-pub use subscription::{Subscribe, Subscription};
-pub use table::{Counting, Table};
-pub use transaction::{Committed, Transaction};
+pub use subscription::{Gap, Replay, Subscribe, Subscription};
+pub use table::{Cached, Counting, Origin, Table};
+pub use transaction::{Committed, Pending, Transaction};
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,21 @@ pub enum Durability {
     Interval(Duration),
 }
 
+/// How much of the change log is kept. What is past either bound goes, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub age: Duration,
+    /// Of each database.
+    pub size: ByteSize,
+}
+
+impl Default for Retention {
+    /// Three days, as Harper's `auditRetention`, and 4 GiB.
+    fn default() -> Retention {
+        Retention { age: Duration::from_secs(3 * 24 * 60 * 60), size: ByteSize(4 << 30) }
+    }
+}
+
 /// Options of [`crate::Store::open`].
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -32,6 +47,9 @@ pub struct StoreOptions {
     pub scan_limit: usize,
     /// How many threads may read one database at the same time.
     pub max_readers: u32,
+    pub retention: Retention,
+    /// How large each caching table may grow; past it what was stored longest ago is given up.
+    pub cache_size: Option<ByteSize>,
 }
 
 impl Default for StoreOptions {
@@ -42,6 +60,8 @@ impl Default for StoreOptions {
             queue_limit: QueueLimit::default(),
             scan_limit: 10_000_000,
             max_readers: 2048,
+            retention: Retention::default(),
+            cache_size: None,
         }
     }
 }

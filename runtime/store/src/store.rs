@@ -10,10 +10,13 @@ use kora_hub::Hub;
 use kora_resource::schema::TableSchema;
 use parking_lot::{Mutex, RwLock};
 
+use crate::blobs::{Blobs, Sync};
 use crate::database::Database;
 use crate::expiration::Sweeper;
+use crate::retention::Compactor;
 use crate::schema_change;
-use crate::{StoreError, StoreOptions, Table, Transaction};
+use crate::source::{Lifetime, Source};
+use crate::{Durability, StoreError, StoreOptions, Table, Transaction};
 
 /// The file whose lock says that a process uses the directory. It stays when the process ends; the
 /// lock does not.
@@ -23,12 +26,14 @@ const LOCK_FILE: &str = "kora.lock";
 pub struct Store {
     directory: PathBuf,
     options: StoreOptions,
+    blobs: Arc<Blobs>,
     hub: Arc<Hub>,
     /// Schema changes come one at a time.
     changing: Mutex<()>,
     state: RwLock<State>,
     closing: Arc<AtomicBool>,
     sweeper: Sweeper,
+    compactor: Compactor,
     /// Holds the directory's lock; last, so that it is given up after everything else.
     _lock: File,
 }
@@ -60,15 +65,23 @@ impl Store {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        let sweeper = Sweeper::start().map_err(unusable)?;
+        let sweeper = Sweeper::start(options.cache_size).map_err(unusable)?;
+        let sync = match options.durability {
+            Durability::Full => Sync::Always,
+            Durability::Interval(_) => Sync::Never,
+        };
+        let blobs = Blobs::open(directory, sync).map_err(unusable)?;
+        let compactor = Compactor::start(options.retention).map_err(unusable)?;
         Ok(Arc::new(Store {
             directory: directory.to_owned(),
             options,
+            blobs,
             hub: Hub::new(),
             changing: Mutex::new(()),
             state: RwLock::default(),
             closing: Arc::default(),
             sweeper,
+            compactor,
             _lock: lock,
         }))
     }
@@ -108,6 +121,11 @@ impl Store {
         self.state.read().tables.clone()
     }
 
+    /// The files of blobs.
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
     /// Where committed events are published.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
@@ -123,9 +141,17 @@ impl Store {
         self.closing.store(true, Ordering::Release);
         let _no_schema_change = self.changing.lock();
         self.sweeper.stop();
+        self.compactor.stop();
         for database in self.state.read().databases.values() {
             database.close();
         }
+    }
+
+    /// Has `table` ask `source` for what it lacks, or nobody any more. A read sees either the old or
+    /// the new one, and loads under way end with the one that they began with.
+    pub fn set_source(&self, table: &Arc<Table>, source: Option<(Arc<dyn Source>, Lifetime)>) {
+        table.set_source(source);
+        self.sweeper.watch(table);
     }
 
     fn open_database(&self, name: &str) -> Result<Arc<Database>, StoreError> {
@@ -133,8 +159,9 @@ impl Store {
             return Ok(Arc::clone(database));
         }
         let path = self.directory.join(name);
-        let database = Database::open(name, &path, &self.options, &self.hub)?;
+        let database = Database::open(name, &path, &self.options, &self.hub, &self.blobs)?;
         schema_change::clear_garbage(&database, &self.closing);
+        self.compactor.watch(&database);
         self.state.write().databases.insert(name.to_owned(), Arc::clone(&database));
         Ok(database)
     }

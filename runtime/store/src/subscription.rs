@@ -8,6 +8,7 @@
 //! hub's bounded queue. A reader that is too slow gets an error in words as its last item.
 
 mod history;
+mod replay;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -23,7 +24,8 @@ use kora_resource::{
 
 use crate::Table;
 use crate::keys::{Key, encode_id};
-pub(crate) use history::History;
+use history::History;
+pub use replay::{Gap, Replay};
 use snapshot::{Coverage, Snapshot};
 
 /// The most history that `previous_count` gives (`spec/harper-realtime.md` section 3).
@@ -77,10 +79,9 @@ impl Subscription {
             return Err(Error::invalid("previousCount can not be combined with startTime"));
         }
         let covered = Covered::new(&options)?;
-        let limit = table.owner().queue_limit();
-        let subscriber = table.owner().hub().subscribe(table.key(), covered.scope(), limit);
-        let floor = table.owner().head()?;
-        let phase = match (options.start_time, options.previous_count) {
+        let mut subscription = Subscription::register(table, &covered, options.attributes)?;
+        let floor = subscription.floor;
+        subscription.phase = match (options.start_time, options.previous_count) {
             (Some(time), None) => {
                 Phase::History(History::since(table, covered, Version(time), floor)?)
             }
@@ -92,19 +93,30 @@ impl Subscription {
             (None, None) if options.omit_current => Phase::Live(Coverage::default()),
             (None, None) => Phase::Snapshot(Snapshot::new(covered)),
         };
-        let mut subscription = Subscription {
+        // A small table is shown as it is now, not as it is when the reader gets to it.
+        subscription.read_batch()?;
+        Ok(subscription)
+    }
+
+    /// Registered with the hub; every change after its `floor` reaches it.
+    fn register(
+        table: &Arc<Table>,
+        covered: &Covered,
+        attributes: Attributes,
+    ) -> Result<Subscription> {
+        let limit = table.owner().queue_limit();
+        let subscriber = table.owner().hub().subscribe(table.key(), covered.scope(), limit);
+        let floor = table.owner().head()?;
+        Ok(Subscription {
             table: Arc::clone(table),
             subscriber,
-            phase,
+            phase: Phase::Ended,
             ready: VecDeque::new(),
             held: VecDeque::new(),
             held_bytes: 0,
             floor,
-            attributes: options.attributes,
-        };
-        // A small table is shown as it is now, not as it is when the reader gets to it.
-        subscription.read_batch()?;
-        Ok(subscription)
+            attributes,
+        })
     }
 
     /// How many bytes of events wait for the reader.
@@ -245,14 +257,6 @@ pub(crate) enum Covered {
 }
 
 impl Covered {
-    /// One record, or the whole table.
-    pub(crate) fn of(id: Option<&Id>) -> Result<Covered> {
-        Ok(match id {
-            Some(id) => Covered::Record(encode_id(id)?),
-            None => Covered::Table,
-        })
-    }
-
     fn new(options: &Subscribe) -> Result<Covered> {
         match (&options.id, options.is_collection) {
             (None | Some(Id::Null), _) => Ok(Covered::Table),

@@ -5,6 +5,7 @@
 //! is planned with exactly the indexes that exist.
 
 mod bulk;
+mod cache;
 mod generated_id;
 mod related_rights;
 mod resource;
@@ -15,7 +16,7 @@ pub use size::Counting;
 
 use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use kora_hub::TableKey;
 use kora_resource::query::Select;
 use kora_resource::schema::{TableName, TableSchema};
@@ -31,6 +32,10 @@ use crate::layout::{Header, TableId, read_record, record_key};
 use crate::search::{Overlay, Search};
 use crate::subscription::{Subscribe, Subscription};
 
+pub(crate) use cache::INVALIDATED;
+pub use cache::{Cached, Origin};
+use cache::{Caching, Flights};
+
 /// A table of one database.
 pub struct Table {
     database: Arc<Database>,
@@ -44,6 +49,9 @@ pub struct Table {
     generated: Mutex<Option<i64>>,
     /// The indexes that a thread is building.
     builds: Mutex<Vec<u32>>,
+    /// Where missing records come from.
+    caching: ArcSwapOption<Caching>,
+    flights: Flights,
 }
 
 /// What a table is at one moment.
@@ -103,6 +111,8 @@ impl Table {
             }),
             generated: Mutex::new(None),
             builds: Mutex::default(),
+            caching: ArcSwapOption::empty(),
+            flights: Flights::default(),
         })
     }
 

@@ -1,7 +1,9 @@
 //! Tests of the whole store against a real directory.
 
+mod caching;
 mod commits;
 mod durability;
+mod history;
 mod model;
 mod queries;
 mod resource;

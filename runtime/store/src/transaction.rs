@@ -10,13 +10,14 @@
 use std::sync::Arc;
 
 use kora_resource::schema::ValidateMode;
-use kora_resource::{Error, Id, Map, Query, Record, Result, Seq, Value, Version};
+use kora_resource::{Context, Error, Id, Map, Query, Record, Result, Seq, Value, Version};
 
 use crate::Table;
 use crate::database::Database;
 use crate::keys::encode_id;
 use crate::merge::{increment, merge};
 use crate::search::{Overlay, Search};
+use crate::source::{SourceChange, SourceMethod};
 use crate::write_set::{Content, Op, Write, WriteSet};
 
 /// Changes that are committed together. Begun by [`crate::Store::transaction`].
@@ -24,8 +25,31 @@ use crate::write_set::{Content, Op, Write, WriteSet};
 #[must_use = "nothing is written before `commit`"]
 pub struct Transaction {
     sets: Vec<(Arc<Database>, WriteSet)>,
+    /// Of the request that it belongs to, for sources that are written through.
+    context: Arc<Context>,
     /// When the records that are written from here on end.
     expires: Option<f64>,
+    door: Door,
+}
+
+/// What a transaction does to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pending {
+    Untouched,
+    /// It is to be loaded anew.
+    Invalidated,
+    /// It is to be read from the transaction.
+    Changed,
+}
+
+/// By which way changes come to a caching table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Door {
+    /// From clients and code: the table's source hears of them first.
+    #[default]
+    Front,
+    /// From the source itself.
+    Source,
 }
 
 /// Where a transaction's changes stand in the log of the last database it wrote to; `None` if it has
@@ -39,6 +63,16 @@ pub struct Committed {
 }
 
 impl Transaction {
+    /// A transaction on behalf of a request.
+    pub fn in_context(context: Arc<Context>) -> Transaction {
+        Transaction { context, ..Transaction::default() }
+    }
+
+    /// A transaction whose changes come from the tables' sources, which need not be told of them.
+    pub fn from_source() -> Transaction {
+        Transaction { door: Door::Source, ..Transaction::default() }
+    }
+
     /// The record with this key, own changes included.
     pub fn get(&mut self, table: &Arc<Table>, id: &Id) -> Result<Option<Record>> {
         let key = encode_id(id)?;
@@ -76,7 +110,9 @@ impl Transaction {
         let written = self.set(table).writes.get(&(table.id(), key));
         let exists = match written.map(|write| &write.op) {
             Some(Op::Put(_) | Op::Create(_) | Op::Patch(_)) => true,
-            Some(Op::Delete | Op::Expire(_)) => false,
+            Some(Op::Delete) => false,
+            // Invalidated, or the store's own, which are never in a transaction.
+            Some(Op::Invalidate | Op::Fill(..) | Op::Expire(_) | Op::Evict(_)) => false,
             None => table.get(&id)?.is_some(),
         };
         if exists {
@@ -108,11 +144,19 @@ impl Transaction {
         let written = self.set(table).writes.get(&(table.id(), key));
         let existed = match written.map(|write| &write.op) {
             Some(Op::Put(_) | Op::Create(_) | Op::Patch(_)) => true,
-            Some(Op::Delete | Op::Expire(_)) => false,
+            Some(Op::Delete) => false,
+            // Invalidated, or the store's own, which are never in a transaction.
+            Some(Op::Invalidate | Op::Fill(..) | Op::Expire(_) | Op::Evict(_)) => false,
             None => table.get(id)?.is_some(),
         };
         self.write(table, id.clone(), Op::Delete)?;
         Ok(existed)
+    }
+
+    /// Marks the record as no longer good: a caching table asks its source at the next read, in any
+    /// other table it is gone. Nothing if there is none.
+    pub fn invalidate(&mut self, table: &Arc<Table>, id: &Id) -> Result<()> {
+        self.write(table, id.clone(), Op::Invalidate)
     }
 
     /// Sends a message to the subscribers of `id` ([`Id::Null`]: of the whole table); no record
@@ -145,6 +189,22 @@ impl Transaction {
         Search::new(Arc::clone(table), query, overlay)
     }
 
+    /// What it does to the record.
+    pub fn pending(&self, table: &Arc<Table>, id: &Id) -> Result<Pending> {
+        Ok(match self.written(table, id)? {
+            None => Pending::Untouched,
+            Some(Op::Invalidate) => Pending::Invalidated,
+            Some(_) => Pending::Changed,
+        })
+    }
+
+    fn written(&self, table: &Arc<Table>, id: &Id) -> Result<Option<&Op>> {
+        let place = (table.id(), encode_id(id)?);
+        let of = |database: &Arc<Database>| Arc::ptr_eq(database, table.owner());
+        let set = self.sets.iter().find(|(database, _)| of(database));
+        Ok(set.and_then(|(_, set)| set.writes.get(&place)).map(|write| &write.op))
+    }
+
     /// Has the records that are written from here on end at a time of their own, in milliseconds
     /// since the epoch, instead of when their table says (`None`).
     pub fn expire_at(&mut self, time: Option<f64>) {
@@ -154,15 +214,11 @@ impl Transaction {
     /// Whether there is such a record, own changes included. Unlike [`Transaction::get`] it does not
     /// count as read: a change of the record is no conflict.
     pub fn exists(&self, table: &Arc<Table>, id: &Id) -> Result<bool> {
-        let key = encode_id(id)?;
-        let written = self
-            .sets
-            .iter()
-            .find(|(database, _)| Arc::ptr_eq(database, table.owner()))
-            .and_then(|(_, set)| set.writes.get(&(table.id(), key)));
-        match written.map(|write| &write.op) {
+        match self.written(table, id)? {
             Some(Op::Put(_) | Op::Create(_) | Op::Patch(_)) => Ok(true),
-            Some(Op::Delete | Op::Expire(_)) => Ok(false),
+            Some(Op::Delete) => Ok(false),
+            // Invalidated, or the store's own, which are never in a transaction.
+            Some(Op::Invalidate | Op::Fill(..) | Op::Expire(_) | Op::Evict(_)) => Ok(false),
             None => table.exists(id),
         }
     }
@@ -175,6 +231,11 @@ impl Transaction {
     /// Commits, acknowledged as the store's durability promises. 409 if what was read has changed
     /// or what is created exists. Once polled, dropping the future abandons only the answer.
     pub async fn commit(self) -> Result<Committed> {
+        if self.door == Door::Front {
+            for (_, set) in &self.sets {
+                write_through(set, &self.context).await?;
+            }
+        }
         let mut committed = Committed::default();
         for (database, set) in self.sets {
             if !set.is_empty() {
@@ -207,6 +268,33 @@ impl Transaction {
     }
 }
 
+/// Tells the sources of caching tables of the changes, in order; the first that refuses ends it.
+async fn write_through(set: &WriteSet, context: &Arc<Context>) -> Result<()> {
+    for write in set.writes.values() {
+        let Some(source) = write.table.source() else { continue };
+        let change = match &write.op {
+            Op::Put(content) | Op::Create(content) if source.has(SourceMethod::Put) => {
+                SourceChange::Put(content.map.clone())
+            }
+            Op::Patch(changes) if source.has(SourceMethod::Patch) => {
+                SourceChange::Patch(changes.clone())
+            }
+            Op::Patch(_) if source.has(SourceMethod::Put) => {
+                let stored = write.table.get(&write.id)?;
+                match overlaid(&write.table, &write.id, stored, &write.op)? {
+                    Some(record) => SourceChange::Put(record.to_map()?),
+                    None => continue,
+                }
+            }
+            Op::Delete if source.has(SourceMethod::Delete) => SourceChange::Delete,
+            Op::Put(_) | Op::Create(_) | Op::Patch(_) | Op::Delete => continue,
+            Op::Fill(..) | Op::Invalidate | Op::Expire(_) | Op::Evict(_) => continue,
+        };
+        source.write(write.id.clone(), change, Arc::clone(context)).await?;
+    }
+    Ok(())
+}
+
 /// The record that a pending change makes of a stored one. Its version is that of the stored record:
 /// it gets its own at commit, and so do the times that the host assigns.
 fn overlaid(table: &Table, id: &Id, stored: Option<Record>, op: &Op) -> Result<Option<Record>> {
@@ -215,14 +303,14 @@ fn overlaid(table: &Table, id: &Id, stored: Option<Record>, op: &Op) -> Result<O
         None => Default::default(),
     };
     let map = match op {
-        Op::Put(content) | Op::Create(content) => content.map.clone(),
+        Op::Put(content) | Op::Create(content) | Op::Fill(content, _) => content.map.clone(),
         Op::Patch(changes) => {
             let mut map = stored.map(|record| record.to_map()).transpose()?.unwrap_or_default();
             merge(&mut map, changes.clone());
             table.definition().key_first(&mut map, id);
             map
         }
-        Op::Delete | Op::Expire(_) => return Ok(None),
+        Op::Delete | Op::Invalidate | Op::Expire(_) | Op::Evict(_) => return Ok(None),
     };
     Ok(Some(Record::new(&map, version, created, None)))
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use kora_resource::value::blob::has_blobs;
 use kora_resource::value::msgpack;
 use kora_resource::{Id, Map, Value, Version};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Table;
+use crate::blobs::Staged;
 use crate::keys::Key;
 use crate::layout::TableId;
 use crate::merge::merge;
@@ -28,6 +30,8 @@ pub(crate) struct WriteSet {
     /// In the order of each record's first change.
     pub writes: IndexMap<Place, Write>,
     pub messages: Vec<(Arc<Table>, Id, Key, Value)>,
+    /// The new files of blobs, in their places; removed again if the set is not committed.
+    pub staged: Vec<Arc<Staged>>,
 }
 
 /// The versions that were read, `None` where there was no record. Shared with the searches that the
@@ -68,6 +72,12 @@ pub(crate) enum Op {
     Delete,
     /// The end of an expired record: nothing if it has changed since.
     Expire(Version),
+    /// The same without a word to anyone: a cache gives up its copy.
+    Evict(Version),
+    /// What a source gave in place of what had this version; nothing if that has changed since.
+    Fill(Content, Option<Version>),
+    /// Is no longer good: the next read of a caching table asks the source.
+    Invalidate,
 }
 
 /// A whole record.
@@ -76,17 +86,30 @@ pub(crate) struct Content {
     pub map: Map,
     /// The encoded map, if the writer has nothing to assign in it: spares its thread the work.
     pub body: Option<Bytes>,
+    /// When it last changed, as its source says.
+    pub modified: Option<f64>,
 }
 
 impl Content {
     pub(crate) fn new(map: Map) -> Content {
-        Content { map, body: None }
+        Content { map, body: None, modified: None }
     }
 }
 
 impl WriteSet {
     pub(crate) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.messages.is_empty()
+    }
+
+    /// Whether what it writes has blobs.
+    pub(crate) fn has_blobs(&self) -> bool {
+        self.writes.values().any(|write| match &write.op {
+            Op::Put(content) | Op::Create(content) | Op::Fill(content, _) => {
+                has_blobs(&content.map)
+            }
+            Op::Patch(changes) => has_blobs(changes),
+            Op::Delete | Op::Invalidate | Op::Expire(_) | Op::Evict(_) => false,
+        })
     }
 
     /// Adds a change, folded into what the set already does to that record.
@@ -107,12 +130,19 @@ impl WriteSet {
     pub(crate) fn prepare(&mut self) {
         for write in self.writes.values_mut() {
             match &mut write.op {
-                Op::Put(content) | Op::Create(content)
+                Op::Put(content) | Op::Create(content) | Op::Fill(content, _)
                     if !write.table.definition().assigns_times() =>
                 {
                     content.body = Some(msgpack::encode_map(&content.map).into());
                 }
-                Op::Put(_) | Op::Create(_) | Op::Patch(_) | Op::Delete | Op::Expire(_) => {}
+                Op::Put(_)
+                | Op::Create(_)
+                | Op::Fill(..)
+                | Op::Patch(_)
+                | Op::Delete
+                | Op::Invalidate
+                | Op::Expire(_)
+                | Op::Evict(_) => {}
             }
         }
     }
@@ -127,9 +157,9 @@ impl WriteSet {
         let writes = self.writes.values().map(|write| {
             FIXED
                 + match &write.op {
-                    Op::Put(whole) | Op::Create(whole) => content(whole),
+                    Op::Put(whole) | Op::Create(whole) | Op::Fill(whole, _) => content(whole),
                     Op::Patch(changes) => map_size(changes),
-                    Op::Delete | Op::Expire(_) => 0,
+                    Op::Delete | Op::Invalidate | Op::Expire(_) | Op::Evict(_) => 0,
                 }
         });
         let messages = self.messages.iter().map(|(.., value)| FIXED + value.approximate_size());
@@ -147,14 +177,14 @@ impl Op {
         match (self, next) {
             // A record that this set creates is still refused if it exists.
             (Op::Create(_), Op::Put(content)) => Op::Create(content),
-            (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content.map, changes)),
-            (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content.map, changes)),
+            (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content, changes)),
+            (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content, changes)),
             (Op::Patch(mut before), Op::Patch(changes)) => {
                 merge(&mut before, changes);
                 Op::Patch(before)
             }
             (Op::Delete | Op::Expire(_), Op::Patch(changes)) => {
-                Op::Put(patched(Map::new(), changes))
+                Op::Put(patched(Content::new(Map::new()), changes))
             }
             (Op::Delete | Op::Expire(_), Op::Create(content)) => Op::Put(content),
             (_, next) => next,
@@ -162,7 +192,7 @@ impl Op {
     }
 }
 
-fn patched(mut map: Map, changes: Map) -> Content {
-    merge(&mut map, changes);
-    Content::new(map)
+fn patched(mut content: Content, changes: Map) -> Content {
+    merge(&mut content.map, changes);
+    content
 }

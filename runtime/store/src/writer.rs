@@ -30,6 +30,7 @@ pub(crate) use plan::{entries_of, index_entries};
 pub(crate) use sync::{Dirty, Syncer};
 
 use crate::StoreError;
+use crate::blobs::Blobs;
 use crate::catalog::{self, Head};
 use crate::clock::next_version;
 use crate::database::Position;
@@ -65,6 +66,7 @@ pub(crate) fn start(
     database: &str,
     environment: &Arc<Environment>,
     hub: &Arc<Hub>,
+    blobs: &Arc<Blobs>,
     commands: Receiver<Command>,
     head: &Head,
     dirty: Option<Dirty>,
@@ -76,13 +78,23 @@ pub(crate) fn start(
         .spawn(move || publisher::run(&hub, &published))?;
     let environment = Arc::clone(environment);
     let last = Position { version: head.version, seq: head.seq };
-    let writer = Writer { environment, commands, events, last, dirty };
+    let writer = Writer {
+        database: database.to_owned(),
+        blobs: Arc::clone(blobs),
+        environment,
+        commands,
+        events,
+        last,
+        dirty,
+    };
     let writer =
         thread::Builder::new().name(format!("write {database}")).spawn(move || writer.run())?;
     Ok([writer, publisher])
 }
 
 struct Writer {
+    database: String,
+    blobs: Arc<Blobs>,
     environment: Arc<Environment>,
     commands: Receiver<Command>,
     events: SyncSender<Vec<Published>>,
@@ -130,37 +142,50 @@ impl Writer {
                 let mut last = writer.last;
                 let mut answers = Vec::with_capacity(batch.len());
                 let mut events = Vec::new();
+                let mut outcome = Outcome::Abort;
+                let mut doomed = Vec::new();
                 for commit in &batch {
                     let version = next_version(last.version);
                     match plan::plan(&commit.set, txn, trees, version)? {
                         Err(error) => answers.push(Err(error)),
                         Ok(changes) if changes.is_empty() => answers.push(Ok(Committed::default())),
                         Ok(changes) => {
+                            outcome = Outcome::Commit;
                             for change in changes {
-                                last = Position { version, seq: Seq(last.seq.0 + 1) };
-                                events.push(apply::apply(change, txn, trees, last)?);
+                                doomed.extend_from_slice(&change.blobs.removed);
+                                let at = Position { version, seq: Seq(last.seq.0 + 1) };
+                                // What is done in silence takes no position.
+                                if let Some(event) = apply::apply(change, txn, trees, at)? {
+                                    events.push(event);
+                                    last = at;
+                                }
                             }
                             let Position { version, seq } = last;
                             answers.push(Ok(Committed { version: Some(version), seq: Some(seq) }));
                         }
                     }
                 }
-                if events.is_empty() {
-                    return Ok((Outcome::Abort, (answers, events, last)));
+                if !events.is_empty() {
+                    catalog::put_version(txn, trees, last.version)?;
                 }
-                catalog::put_version(txn, trees, last.version)?;
-                Ok((Outcome::Commit, (answers, events, last)))
+                Ok((outcome, (answers, events, last, doomed)))
             })
         });
         match result {
-            Ok((answers, events, last)) => {
+            Ok((answers, events, last, doomed)) => {
                 self.last = last;
                 if let Some(dirty) = &self.dirty {
                     dirty.mark();
                 }
                 for (commit, answer) in batch.into_iter().zip(answers) {
+                    if answer.is_ok() {
+                        commit.set.staged.iter().for_each(|staged| staged.keep());
+                    }
                     // The caller may have gone away; its write stands.
                     let _ = commit.reply.send(answer);
+                }
+                for blob in doomed {
+                    self.blobs.doom(&self.database, blob);
                 }
                 if !events.is_empty() && self.events.send(events).is_err() {
                     tracing::error!("the publisher has ended before its writer");

@@ -94,14 +94,18 @@ pub(crate) fn from_guest<T: Lift + Send + Sync + 'static>(
 ) -> wasmtime::Result<impl Stream<Item = Result<T>> + Send + use<T>> {
     let (sender, receiver) = mpsc::channel(WINDOW);
     let (end, ended) = oneshot::channel();
+    let (meter, info) = (store.data().meter.clone(), store.data().info.clone());
     stream.pipe(&mut store, Consumer { sender })?;
     future.pipe(&mut store, EndConsumer { end: Some(end) })?;
     let end = async move {
         match ended.await {
             Ok(Ok(())) => None,
             Ok(Err(failure)) => Some(Err(convert::error(failure, VerbSet::default()))),
-            // The instance is gone: a trap or a limit.
-            Err(oneshot::Canceled) => Some(Err(Error::internal("the guest ended early"))),
+            // The instance is gone: a limit or a trap.
+            Err(oneshot::Canceled) => Some(Err(match meter.exceeded() {
+                Some(exceeded) => info.limits.error(exceeded, &info.component),
+                None => Error::internal("the guest ended early"),
+            })),
         }
     };
     Ok(receiver.map(Ok).chain(futures_util::stream::once(end).filter_map(std::future::ready)))

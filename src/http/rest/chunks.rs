@@ -35,7 +35,7 @@ pub(super) async fn body(mut chunks: Chunks) -> Result<ResponseBody> {
     }
     let first: Vec<Result<Bytes>> =
         if gathered.is_empty() { Vec::new() } else { vec![Ok(gathered)] };
-    Ok(ResponseBody::Piped(Box::pin(stream::iter(first).chain(chunks))))
+    Ok(ResponseBody::Piped { size: None, chunks: Box::pin(stream::iter(first).chain(chunks)) })
 }
 
 #[cfg(test)]
@@ -53,7 +53,8 @@ mod tests {
         assert!(matches!(whole, ResponseBody::Full(bytes) if bytes == "ab"));
         assert!(body(chunks(vec![Ok("a"), Err(Error::internal("lost"))])).await.is_err());
         let open = Box::pin(chunks(vec![Ok("a")]).chain(stream::pending()));
-        let ResponseBody::Piped(mut piped) = body(open).await.unwrap() else { panic!("not piped") };
-        assert_eq!(piped.next().await.unwrap().unwrap(), "a");
+        let piped = body(open).await.unwrap();
+        let ResponseBody::Piped { mut chunks, .. } = piped else { panic!("not piped") };
+        assert_eq!(chunks.next().await.unwrap().unwrap(), "a");
     }
 }

@@ -122,7 +122,9 @@ mod tests {
         match body(items, SequenceWriter::new(format, Vec::new())).await.unwrap() {
             ResponseBody::Full(bytes) => bytes.into(),
             ResponseBody::Streamed(chunks) => chunks.collect::<Vec<_>>().await.concat(),
-            ResponseBody::Empty | ResponseBody::Piped(_) => panic!("a sequence always has a body"),
+            ResponseBody::Empty | ResponseBody::Piped { .. } => {
+                panic!("a sequence always has a body")
+            }
         }
     }
 

@@ -116,8 +116,12 @@ async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, C
         ReplyBody::Raw { content_type, data } => {
             (ResponseBody::Full(data), ContentType::OfTheResource(content_type))
         }
-        ReplyBody::Stream { content_type, chunks } => {
-            (chunks::body(chunks).await?, ContentType::OfTheResource(content_type))
+        ReplyBody::Stream { content_type, size, chunks } => {
+            let body = match size {
+                Some(_) => ResponseBody::Piped { size, chunks },
+                None => chunks::body(chunks).await?,
+            };
+            (body, ContentType::OfTheResource(content_type))
         }
     })
 }

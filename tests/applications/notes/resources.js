@@ -23,13 +23,13 @@ export class TitledNote extends Note {
 		return super.get(query);
 	}
 
-	async post(data) {
+	async post(data, target) {
 		if (data.action === 'like') {
 			const note = await this.update();
 			note.addTo('likes', 1);
 			return { liked: true };
 		}
-		return super.post(data);
+		return super.post(data, target);
 	}
 }
 
@@ -44,6 +44,26 @@ export const tools = {
 			let done = 0;
 			for await (const note of Note.search({ select: ['done'] })) note.done ? done++ : open++;
 			return { open, done };
+		}
+	},
+	find: class extends Resource {
+		async get(query) {
+			const text = query.get('text') ?? '';
+			const found = Note.search({
+				operator: 'and',
+				conditions: [
+					{ attribute: 'done', comparator: 'not_equal', value: true },
+					{
+						operator: 'or',
+						conditions: [
+							{ attribute: 'title', comparator: 'contains', value: text },
+							{ attribute: 'body', comparator: 'contains', value: text },
+						],
+					},
+				],
+				sort: { attribute: 'title' },
+			});
+			return Array.fromAsync(found, ({ title }) => title);
 		}
 	},
 	clean: class extends Resource {

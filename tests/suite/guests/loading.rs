@@ -50,7 +50,7 @@ async fn what_is_no_guest_of_ours_is_refused_with_the_reason() {
     for (file, reason) in [
         ("text.wasm", "does not begin with the bytes"),
         ("torn.wasm", "torn.wasm: is"),
-        ("bare.wasm", "does not say what its interface is"),
+        ("bare.wasm", "is a component of another world"),
         ("other.wasm", "is a component of another world"),
         ("sockets.wasm", "asks for wasi:sockets/tcp@0.2.0: guests get no sockets"),
         ("version.wasm", "was built for kora:resource/guest@0.0.9, this server speaks"),

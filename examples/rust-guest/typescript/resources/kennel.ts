@@ -63,9 +63,9 @@ export class Kennel extends Public {
 		if (dog.name === '') fail(422, 'Nameless', 'a dog needs a name');
 		const created: any = await tables.Dog.create(dog);
 		const context: any = this.getContext();
-		context.response.status = 201;
 		const id = created?.id ?? created;
-		context.responseHeaders.set('location', `/Kennel/${id}`);
+		context.createdResource = true;
+		context.newLocation = id;
 		return id;
 	}
 

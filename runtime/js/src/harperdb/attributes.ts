@@ -16,6 +16,8 @@ export interface TableInfo {
   primaryKey: string;
   attributes: AttributeInfo[];
   sealed: boolean;
+  /** Whether changes are kept as history. */
+  audit: boolean;
   /** Seconds from a write to the record's end. */
   expiration: number | null;
   createdTimeProperty: string | null;

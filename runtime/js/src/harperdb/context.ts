@@ -103,6 +103,20 @@ export class Context {
     return Object.assign(context, options);
   }
 
+  /** Caching: what code asks for besides the request's Cache-Control, and what came of it. */
+  noCache = false;
+  noCacheStore = false;
+  onlyIfCached = false;
+  staleIfError = false;
+  mustRevalidate = false;
+  loadedFromSource: boolean | undefined;
+  lastRefreshed: number | undefined;
+
+  /** The number of the call that this is about; -1 where there is none (any more). */
+  get call(): number {
+    return this.#call;
+  }
+
   get #request(): RequestView | null {
     return this.#view ??= this.#call < 0 ? null : op_kora_request(this.#call);
   }

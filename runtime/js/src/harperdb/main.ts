@@ -4,6 +4,7 @@ import { op_kora_host, op_kora_settings, op_kora_tables } from "ext:core/ops";
 import { contentTypes } from "ext:kora/harperdb/content_types.ts";
 import "ext:kora/node/scripts.js";
 import { internals } from "ext:core/mod.js";
+import { createBlob } from "ext:kora/harperdb/blob.ts";
 import { getContext } from "ext:kora/harperdb/context.ts";
 import { call, connect } from "ext:kora/harperdb/dispatch.ts";
 import { ServerError } from "ext:kora/harperdb/errors.ts";
@@ -18,6 +19,7 @@ import {
   startPlugin,
 } from "ext:kora/harperdb/plugins.ts";
 import { ws } from "ext:kora/harperdb/sockets.ts";
+import { source, subscribeToSources } from "ext:kora/harperdb/source.ts";
 import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
@@ -43,6 +45,7 @@ function ignored(name: string): (...args: unknown[]) => void {
 function finish(): void {
   finishExports();
   finishListeners();
+  subscribeToSources();
 }
 
 const EXPORTS = [
@@ -87,7 +90,7 @@ function start(): string {
     getUser: () => getContext().user,
     getResponse: () => getContext().response,
     authenticateUser,
-    createBlob: unavailable("createBlob"),
+    createBlob,
     operation,
     config: settings.config ?? {},
     threads: [],
@@ -146,6 +149,7 @@ function seal(): void {
   seal,
   call,
   connect,
+  source,
   walkExports,
   finishExports: finish,
   handleRequest,

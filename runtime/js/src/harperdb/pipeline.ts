@@ -18,10 +18,13 @@ interface Method {
   takesData: boolean;
   /** Whether what the method assigns to its instance is saved. */
   updates: boolean;
+  /** Whether the method looks at the record, which a cache may have to ask its source for first. */
+  loads: boolean;
 }
 
 function method(name: string, access: Access, takesData: boolean, updates = false): Method {
-  return { name, access, takesData, updates };
+  const loads = name === "get" || name === "update" || updates;
+  return { name, access, takesData, updates, loads };
 }
 
 export const METHODS = {
@@ -44,6 +47,8 @@ export const METHODS = {
 
 /** Tells an instance of a table that it is being updated (section 9). */
 export const BEGIN_UPDATE = Symbol("begin update");
+/** Has an instance of a caching table read its record; a promise where that waits. */
+export const LOAD = Symbol("load");
 /** Whether the record of an instance exists, without counting as a read. */
 export const EXISTS = Symbol("exists");
 
@@ -82,7 +87,21 @@ function enter(Class: any, method: Method, target: RequestTarget, data: any, cx:
   const resource = Class.getResource(target, cx);
   // A class may load its instance in its own time.
   return isThenable(resource)
-    ? Promise.resolve(resource).then((resource) => pass(Class, resource, method, target, data, cx))
+    ? Promise.resolve(resource).then((resource) => load(Class, resource, method, target, data, cx))
+    : load(Class, resource, method, target, data, cx);
+}
+
+function load(
+  Class: any,
+  resource: any,
+  method: Method,
+  target: RequestTarget,
+  data: any,
+  cx: Context,
+): any {
+  const loading = method.loads && Class.loadAsInstance !== false ? resource[LOAD]?.() : undefined;
+  return loading
+    ? loading.then(() => pass(Class, resource, method, target, data, cx))
     : pass(Class, resource, method, target, data, cx);
 }
 

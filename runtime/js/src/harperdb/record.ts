@@ -9,6 +9,7 @@ const stamps = new Float64Array(2);
 export class TableRecord {
   #version = NaN;
   #expires = NaN;
+  #loaded = false;
 
   getUpdatedTime(): number {
     return this.#version;
@@ -18,9 +19,15 @@ export class TableRecord {
     return Number.isNaN(this.#expires) ? undefined : this.#expires;
   }
 
-  static stamp(record: TableRecord, version: number, expires: number): void {
+  /** Whether the read that gave this had to ask the source of a caching table. */
+  wasLoadedFromSource(): boolean {
+    return this.#loaded;
+  }
+
+  static stamp(record: TableRecord, version: number, expires: number, loaded = false): void {
     record.#version = version;
     record.#expires = expires;
+    record.#loaded = loaded;
   }
 
   /** The version of a record that was read from a table; NaN for anything else. */
@@ -31,7 +38,7 @@ export class TableRecord {
   /** A record with the times of `record` and the properties of `properties`. */
   static like(record: TableRecord, properties: object): TableRecord {
     const copy = Object.assign(new TableRecord(), properties);
-    TableRecord.stamp(copy, record.#version, record.#expires);
+    TableRecord.stamp(copy, record.#version, record.#expires, record.#loaded);
     return copy;
   }
 }

@@ -9,6 +9,7 @@ import {
   op_kora_reply_search,
   op_kora_reply_stream,
 } from "ext:core/ops";
+import { blobNumber, unsaved } from "ext:kora/harperdb/blob.ts";
 import type { Context } from "ext:kora/harperdb/context.ts";
 import { failure } from "ext:kora/harperdb/errors.ts";
 import { TableRecord } from "ext:kora/harperdb/record.ts";
@@ -19,6 +20,8 @@ enum Body {
   Absent = 0,
   Value = 1,
   Raw = 2,
+  /** A blob of the store, streamed from there. */
+  Blob = 3,
 }
 
 const BINARY = "application/octet-stream";
@@ -33,7 +36,10 @@ export function fail(call: number, exported: number, thrown: unknown, context?: 
 /** Answers with what the handler returned; what can't be answered fails the call. */
 export function reply(call: number, exported: number, result: any, context: Context): void {
   try {
-    const answered = answer(call, result, context);
+    const waiting = unsaved(result);
+    const answered = waiting
+      ? waiting.then(() => answer(call, result, context))
+      : answer(call, result, context);
     if (answered) answered.catch((error) => fail(call, exported, error, context));
   } catch (error) {
     fail(call, exported, error, context);
@@ -111,7 +117,7 @@ function body(
     }
   }
   if (value instanceof Uint8Array || value instanceof ArrayBuffer || value instanceof Blob) {
-    return raw(call, context, head, value, BINARY);
+    return raw(call, context, head, value, value instanceof Blob ? "" : BINARY);
   }
   if (value.contentType != null && value.data != null) {
     return raw(call, context, head, value.data, String(value.contentType));
@@ -141,9 +147,13 @@ function raw(
   value: any,
   type: string,
 ): Promise<void> | undefined {
+  if (blobNumber(value) !== undefined) {
+    send(call, context, head, Body.Blob, value, NaN, type);
+    return undefined;
+  }
   if (value instanceof Blob) {
     return value.arrayBuffer().then((bytes) =>
-      send(call, context, head, Body.Raw, bytes, NaN, value.type || type)
+      send(call, context, head, Body.Raw, bytes, NaN, type || value.type || BINARY)
     );
   }
   const pieces = value !== null && typeof value === "object" && !ArrayBuffer.isView(value) &&

@@ -4,6 +4,8 @@ import {
   op_kora_delete,
   op_kora_exists,
   op_kora_explain,
+  op_kora_invalidate,
+  op_kora_is_caching,
   op_kora_parse_target,
   op_kora_search,
   op_kora_subscribe,
@@ -11,6 +13,7 @@ import {
   op_kora_write,
 } from "ext:core/ops";
 import type { TableInfo } from "ext:kora/harperdb/attributes.ts";
+import { unsaved } from "ext:kora/harperdb/blob.ts";
 import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
 import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import {
@@ -25,11 +28,12 @@ import {
   unrestrict,
   type WriteVerb,
 } from "ext:kora/harperdb/permission.ts";
-import { BEGIN_UPDATE, EXISTS, markHostStatics } from "ext:kora/harperdb/pipeline.ts";
+import { BEGIN_UPDATE, EXISTS, LOAD, markHostStatics } from "ext:kora/harperdb/pipeline.ts";
 import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
 import { addDerived } from "ext:kora/harperdb/relations.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
+import { declareSource, readCached } from "ext:kora/harperdb/source.ts";
 import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
 import {
   columns,
@@ -75,6 +79,7 @@ export function makeTable(number: number, info: TableInfo): any {
     static tableNumber = number;
     /** Whether `get` of an instance answers the instance itself, as Harper's fourth version does. */
     static getReturnMutable?: boolean;
+    static expirationMS?: number;
 
     #tracked: TrackedRecord | undefined;
     /** Whether changes are stored: `update` was called. */
@@ -108,13 +113,26 @@ export function makeTable(number: number, info: TableInfo): any {
         const context = ambientContext();
         if (!context?.authorize) {
           try {
-            return Promise.resolve(readRecord(number, id, readNumber(context)));
+            return op_kora_is_caching(number)
+              ? readCached(number, id, context)
+              : Promise.resolve(readRecord(number, id, readNumber(context)));
           } catch (error) {
             return Promise.reject(error);
           }
         }
       }
       return super.get(...args);
+    }
+
+    /** Has this table be a cache of `source`; gives the table, to be extended. */
+    static sourcedFrom(source: any, options?: any): any {
+      declareSource(this, number, source, options);
+      if (options?.expiration !== undefined) this.expirationMS = Number(options.expiration) * 1000;
+      return this;
+    }
+
+    static get isCaching(): boolean {
+      return op_kora_is_caching(number);
     }
 
     get #record(): TrackedRecord {
@@ -124,6 +142,19 @@ export function makeTable(number: number, info: TableInfo): any {
         required(this.getId()),
         () => this.getContext() ?? ambientContext(),
       );
+    }
+
+    /** What decides whether a stale record may be shown while it is loaded anew. */
+    get #allowStale(): ((entry: any, id: Id) => any) | undefined {
+      const hook = (this as any).allowStaleWhileRevalidate;
+      return typeof hook === "function" ? hook.bind(this) : undefined;
+    }
+
+    [LOAD](): Promise<void> | undefined {
+      if (!op_kora_is_caching(number) || !this.#isRecord || this.#tracked?.isLoaded) return undefined;
+      const context = this.getContext() ?? ambientContext();
+      const reading = readCached(number, this.getId() as Id, context, this.#allowStale);
+      return reading.then((record) => this.#record.take(record));
     }
 
     /** Whether this is about one record. */
@@ -144,7 +175,18 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     #write(kind: Write, id: Id | undefined, data: any): any {
-      return this.#transact((transaction) => this.#writeIn(transaction, kind, id, data));
+      return this.#withBlobs(
+        data,
+        () => this.#transact((transaction) => this.#writeIn(transaction, kind, id, data)),
+      );
+    }
+
+    /** Writes when the blobs in `data` are saved: a record is written with its blobs or not at all. */
+    #withBlobs(data: any, write: () => any): any {
+      const waiting = unsaved(data);
+      if (!waiting) return write();
+      const context = this.getContext() ?? ambientContext() ?? new Context();
+      return transactional<any>(context, () => waiting.then(write));
     }
 
     [EXISTS](): boolean {
@@ -164,6 +206,25 @@ export function makeTable(number: number, info: TableInfo): any {
       return this.#isRecord ? this.#record.record?.getExpiresAt() : undefined;
     }
 
+    wasLoadedFromSource(): boolean | undefined {
+      const isCached = op_kora_is_caching(number) && this.#isRecord;
+      return isCached ? this.#record.record?.wasLoadedFromSource() : undefined;
+    }
+
+    /** Marks the record as no longer good: a cache asks its source for it at the next read. */
+    invalidate(first?: any): any {
+      const target: RequestTarget = first === undefined || first === null
+        ? this.ownTarget
+        : toTarget(first);
+      this.#check(target, "update");
+      return settle(
+        this.#transact((transaction) =>
+          op_kora_invalidate(transaction.number, number, required(target.id))
+        ),
+        () => undefined,
+      );
+    }
+
     getRecord(): any {
       return this.#isRecord ? this.#record.record : undefined;
     }
@@ -174,6 +235,8 @@ export function makeTable(number: number, info: TableInfo): any {
 
     /** Resolves with this, its record read. */
     ensureLoaded(): Promise<this> {
+      const loading = this[LOAD]();
+      if (loading) return loading.then(() => this);
       if (this.#isRecord) void this.#record.record;
       return Promise.resolve(this);
     }
@@ -314,8 +377,10 @@ export function makeTable(number: number, info: TableInfo): any {
       if (target.asksForRecords) return this.search(target);
       const id = target.id;
       if (id === null || id === undefined) return describe(info);
-      const mutable = (this.constructor as any).getReturnMutable && id === this.getId();
-      const own = (this.#tracked || mutable) && id === this.getId();
+      const mutable = Boolean((this.constructor as any).getReturnMutable) && id === this.getId();
+      const own = (this.#tracked !== undefined || mutable) && id === this.getId();
+      const loading = own ? this[LOAD]() : undefined;
+      if (loading) return loading.then(() => this.#getTarget(target));
       // What was assigned to an instance without a record makes one only when it is updated.
       const exists = !own || this.#isUpdated || this.#record.record !== undefined;
       const readable = readableOf(target);
@@ -323,9 +388,18 @@ export function makeTable(number: number, info: TableInfo): any {
         assertPermitted(readable.includes(target.property), context?.user);
       }
       if (!exists) return undefined;
-      const record: any = own
-        ? this.#record.current()
+      if (own) return this.#show(this.#record.current(), target, { own, mutable });
+      const record = op_kora_is_caching(number)
+        ? readCached(number, id, context, this.#allowStale)
         : readRecord(number, id, readNumber(context));
+      return settle<any, any>(record, (record) => this.#show(record, target, { own, mutable }));
+    }
+
+    /** The record as the target wants it; `own` is the one of this instance. */
+    #show(record: any, target: RequestTarget, { own, mutable }: { own: boolean; mutable: boolean }): any {
+      const context = this.getContext();
+      const readable = readableOf(target);
+      (target as any).loadedFromSource = context?.loadedFromSource;
       if (record === undefined) return undefined;
       const version = TableRecord.versionOf(record);
       if (context && !(context.lastModified! >= version)) context.lastModified = version;
@@ -379,11 +453,12 @@ export function makeTable(number: number, info: TableInfo): any {
     put(first: any, second?: any): any {
       const { target, data } = this.#body(first, second, "put");
       if (Array.isArray(data)) {
-        return this.#transact((transaction) => {
-          for (const record of data) {
-            this.#writeIn(transaction, Write.Put, record[primaryKey], record);
-          }
-        });
+        return this.#withBlobs(data, () =>
+          this.#transact((transaction) => {
+            for (const record of data) {
+              this.#writeIn(transaction, Write.Put, record[primaryKey], record);
+            }
+          }));
       }
       return settle(this.#write(Write.Put, idOf(target, data, primaryKey), data), () => undefined);
     }

@@ -1,6 +1,7 @@
 // What a table's class tells of its table, and its administration (harper-resources.md section 4).
 import {
   op_kora_change_table,
+  op_kora_delete_history,
   op_kora_history,
   op_kora_history_next,
   op_kora_table_size,
@@ -32,6 +33,13 @@ export function describe(info: TableInfo): unknown {
   };
 }
 
+/** How long records live, in seconds. */
+interface Lifetime {
+  expiration?: number;
+  eviction?: number;
+  scanInterval?: number;
+}
+
 /** A time in whichever form code has it, as milliseconds; `otherwise` where it has none. */
 function time(value: unknown, otherwise: number): number {
   return value === undefined || value === null ? otherwise : Number(value);
@@ -54,8 +62,7 @@ export function addStatics(Table: any, number: number, info: TableInfo): void {
     databaseName: info.database,
     attributes: info.attributes,
     sealed: info.sealed,
-    audit: true,
-    isCaching: false,
+    audit: info.audit,
     createdTimeProperty: info.createdTimeProperty ?? undefined,
     updatedTimeProperty: info.updatedTimeProperty ?? undefined,
     expirationMS: info.expiration === null ? undefined : info.expiration * 1000,
@@ -83,16 +90,19 @@ export function addStatics(Table: any, number: number, info: TableInfo): void {
       return Array.fromAsync(history(number, id, undefined, undefined));
     },
 
-    deleteHistory() {
-      throw cannot("deleteHistory", "the change log is shared by all tables of a database");
+    /** Forgets the changes up to a time; the records stay. */
+    async deleteHistory(until?: unknown) {
+      await op_kora_delete_history(number, time(until, 0));
     },
 
-    async setTTLExpiration(options: number | { expiration?: number }) {
-      const expiration = typeof options === "object" ? options.expiration : options;
+    async setTTLExpiration(options: number | Lifetime) {
+      const lifetime = typeof options === "object" ? options : { expiration: options };
+      const { expiration } = lifetime;
       if (typeof expiration !== "number" || !(expiration >= 0)) {
         throw new ClientError("expiration must be a number of seconds");
       }
-      await op_kora_change_table(number, { expiration });
+      const { eviction, scanInterval } = lifetime;
+      await op_kora_change_table(number, { expiration, eviction, scanInterval });
       Table.expirationMS = expiration * 1000;
     },
 

@@ -59,6 +59,12 @@ export class TrackedRecord {
     return this.#record;
   }
 
+  /** Takes a record that was read by another way: through a cache. */
+  take(record: TableRecord | undefined): void {
+    this.#record = record;
+    this.#loaded = true;
+  }
+
   get isLoaded(): boolean {
     return this.#loaded;
   }

@@ -6,6 +6,7 @@
 //! and packages ([`resolution`]), and takes from it what would reach past the component ([`ops`]). Everything
 //! is loaded when a component first uses it: one that imports nothing of Node's pays for nothing.
 
+mod linked;
 mod ops;
 mod resolution;
 mod scripts;
@@ -19,6 +20,7 @@ use deno_io::{Stdio, StdioPipe};
 use deno_resolver::npm::{ByonmInNpmPackageChecker, ByonmNpmResolver};
 use sys_traits::impls::RealSys;
 
+pub(crate) use linked::required;
 pub(crate) use ops::NodeState;
 pub(crate) use resolution::{Format, Packages};
 
@@ -76,7 +78,7 @@ pub(crate) fn extensions(packages: &Rc<Packages>, node: NodeState) -> Vec<Extens
         deno_process::deno_process::init(None),
         deno_node_crypto::deno_node_crypto::init(),
         scripts::deferred(deno_node),
-        kora_node::init(node),
+        linked::known(kora_node::init(node)),
     ]
 }
 

@@ -2,8 +2,12 @@
 // loader of deferred scripts (node/scripts.rs). Evaluated with the isolate; all but this file is loaded when
 // it is first used.
 import { core, internals } from "ext:core/mod.js";
-import { op_kora_environment, op_kora_node, op_kora_package_of, op_kora_script } from "ext:core/ops";
-import { addErrorListener, errors, removeErrorListener } from "ext:kora/web/globals.js";
+import {
+  op_import_sync, op_kora_environment, op_kora_node, op_kora_package_of, op_kora_script,
+} from "ext:core/ops";
+import {
+  addErrorListener, errors, keepingContext, lazyLoader, removeErrorListener,
+} from "ext:kora/web/globals.js";
 
 const host = op_kora_node();
 core.setBuildInfo(host.target);
@@ -127,6 +131,8 @@ const after = {
   },
 };
 
+const scriptCore = Object.freeze({ __proto__: core, createLazyLoader: lazyLoader });
+
 /** Runs a deferred script; gives what it exports. */
 function load(specifier, bootstrap) {
   const [run, error] = core.compileFunction(op_kora_script(specifier), specifier, undefined, [
@@ -134,7 +140,7 @@ function load(specifier, bootstrap) {
     "Deno",
   ]);
   if (error) throw error.thrown;
-  const exports = run(bootstrap, deno);
+  const exports = run({ ...bootstrap, core: scriptCore }, deno);
   after[specifier]?.(exports);
   return exports;
 }
@@ -152,7 +158,7 @@ function takeProcess(process) {
     return {
       get() {
         if (stream !== undefined) return stream;
-        const { Writable } = core.createLazyLoader("node:stream")();
+        const { Writable } = lazyLoader("node:stream")();
         stream = new Writable({
           decodeStrings: false,
           write(chunk, _encoding, done) {
@@ -174,7 +180,7 @@ function takeProcess(process) {
     stdout: output(1),
     stderr: output(3),
     stdin: {
-      get: () => input ??= core.createLazyLoader("node:stream")().Readable.from([]),
+      get: () => input ??= lazyLoader("node:stream")().Readable.from([]),
       enumerable: true,
       configurable: true,
     },
@@ -202,6 +208,17 @@ function takeModule(Module) {
   };
 }
 
+/** What `require` gives of an ES module on QuickJS, and why not what deno_core's op gives: node/linked.rs. */
+function requireModule(url, code) {
+  if (code !== undefined) {
+    throw new errors.NotSupported("module hooks can't give require() the source of an ES module on this engine");
+  }
+  const load = (specifier) => keepingContext(() => op_import_sync(specifier));
+  const { namespace } = load(`kora:require/${url}`);
+  const isPlain = !Object.hasOwn(namespace, "default") || Object.hasOwn(namespace, "__esModule");
+  return isPlain ? namespace : load(`kora:require/wrapped/${url}`);
+}
+
 // Node's half of Deno's bootstrap runs when the first of its modules is loaded, with these arguments.
 internals.__nodeBootstrapArgs = {
   argv0: "kora",
@@ -214,7 +231,9 @@ internals.__nodeBootstrapArgs = {
 
 internals.kora = {
   deno,
+  lazyLoader,
   load,
+  requireModule,
   takeModule,
   takeProcess,
   addErrorListener,

@@ -47,6 +47,20 @@ const PATCHES: [(&str, &str, &str); 7] = [
     ),
 ];
 
+/// Changes that only QuickJS needs.
+const QUICKJS_PATCHES: [(&str, &str, &str); 1] = [(
+    "node:module",
+    "namespace = sourceFromHook && code !== undefined\n      ? op_import_sync_with_source(specifier, code)\n      : \
+     op_import_sync(specifier);",
+    "namespace = internals.kora.requireModule(specifier, sourceFromHook ? code : undefined);\n\n",
+)];
+
+/// The changes of this build.
+fn patches() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    let engine: &[_] = if cfg!(feature = "quickjs") { &QUICKJS_PATCHES } else { &[] };
+    PATCHES.iter().chain(engine)
+}
+
 /// The operating system as Deno names it, in quotes.
 const SYSTEM: &str = if cfg!(target_os = "macos") { "\"darwin\"" } else { "\"linux\"" };
 
@@ -101,7 +115,9 @@ pub(crate) fn module(
     }
     let prepared = ready(name, || {
         let mut source = javascript(name, code.as_str())?.into_owned();
-        if source.contains("Deno.") {
+        // The loader that keeps the async context; scripts find it in their `core`.
+        source = source.replace("core.createLazyLoader", "kora_.kora.lazyLoader");
+        if source.contains("Deno.") || source.contains("kora_.") {
             // On the first line, so that all lines keep their numbers.
             source.insert_str(
                 0,
@@ -132,7 +148,7 @@ fn ready(
 /// `source` with its patches and without types.
 fn javascript<'a>(specifier: &str, source: &'a str) -> Result<Cow<'a, str>, JsErrorBox> {
     let mut source = Cow::Borrowed(source);
-    for (_, from, to) in PATCHES.iter().filter(|(script, ..)| *script == specifier) {
+    for (_, from, to) in patches().filter(|(script, ..)| *script == specifier) {
         source = Cow::Owned(source.replace(from, to));
     }
     if !specifier.ends_with(".ts") && !specifier.starts_with("node:") {
@@ -175,9 +191,9 @@ mod tests {
                 extension.lazy_loaded_js_files.iter().chain(extension.lazy_loaded_esm_files.iter())
             })
             .collect();
-        for (script, from, _) in PATCHES {
-            let source = all.iter().find(|file| file.specifier == script).unwrap();
-            assert!(source.load().unwrap().as_str().contains(from), "{script} has no {from}");
+        for (script, from, _) in PATCHES.iter().chain(&QUICKJS_PATCHES) {
+            let source = all.iter().find(|file| file.specifier == *script).unwrap();
+            assert!(source.load().unwrap().as_str().contains(*from), "{script} has no {from}");
         }
     }
 }

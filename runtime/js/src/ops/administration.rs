@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use deno_core::{OpState, op2, v8};
 use kora_resource::schema::{self, TableSchema};
-use kora_resource::{Error, Result};
-use kora_store::{ChangeHistory, Store, Table};
+use kora_resource::{Error, Frame, Result};
+use kora_store::{HistoryRange, HistoryReader, Store, Table};
 use serde::Deserialize;
 use slab::Slab;
 
@@ -23,7 +23,7 @@ use crate::values::id_from_v8;
 
 /// The readings of the change log that JavaScript has begun.
 #[derive(Default)]
-pub(crate) struct OpenHistories(Slab<ChangeHistory>);
+pub(crate) struct OpenHistories(Slab<HistoryReader>);
 
 /// Counts the records of a table for at most `time_limit` ms: their number, their bytes, and how many
 /// there may be at most, which is their number if the time was enough.
@@ -60,7 +60,9 @@ pub(crate) fn op_kora_history<'s, 'i>(
 ) -> Result<u32, OpError> {
     let id = id_from_v8(scope, id)?;
     let mut state = state.borrow_mut();
-    let history = state.borrow::<WorkerState>().table(table)?.history(id.as_ref(), start, end)?;
+    // From the time `start`, which is included.
+    let range = HistoryRange { id, after: Some(start.next_down()), before: Some(end) };
+    let history = state.borrow::<WorkerState>().table(table)?.history(range)?;
     Ok(state.borrow_mut::<OpenHistories>().0.insert(history) as u32)
 }
 
@@ -80,7 +82,21 @@ pub(crate) async fn op_kora_history_next(
     if events.is_empty() {
         drop(open.try_remove(reading as usize));
     }
-    Ok(Events::new(events))
+    Ok(Events::new(events.into_iter().map(Frame::new).collect()))
+}
+
+/// Deletes the history of a table up to a time; resolves with how many entries went.
+#[op2]
+pub(crate) async fn op_kora_delete_history(
+    state: Rc<RefCell<OpState>>,
+    #[smi] table: u32,
+    until: f64,
+) -> Result<f64, OpError> {
+    let table = state.borrow().borrow::<WorkerState>().table(table)?;
+    let deleted = tokio::task::spawn_blocking(move || table.delete_history(until))
+        .await
+        .map_err(|error| Error::internal(format!("deleting history failed: {error}")))??;
+    Ok(deleted as f64)
 }
 
 /// A change of a table's schema.
@@ -88,6 +104,11 @@ pub(crate) async fn op_kora_history_next(
 pub(crate) struct TableChange {
     /// Seconds from a write to the record's end; 0 for none.
     expiration: Option<f64>,
+    /// Seconds from then until it is removed.
+    eviction: Option<f64>,
+    /// Seconds between two searches for what is to be removed.
+    #[serde(rename = "scanInterval")]
+    scan_interval: Option<f64>,
     #[serde(default)]
     added: Vec<NewAttribute>,
     #[serde(default)]
@@ -131,6 +152,8 @@ fn changed(table: &Table, change: TableChange) -> Result<TableSchema> {
     if let Some(seconds) = change.expiration {
         schema.expiration = (seconds > 0.0).then_some(seconds);
     }
+    schema.eviction = change.eviction.or(schema.eviction);
+    schema.scan_interval = change.scan_interval.or(schema.scan_interval);
     for name in &change.removed {
         if *name == schema.primary_key {
             return Err(Error::invalid(format!(

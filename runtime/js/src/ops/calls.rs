@@ -10,6 +10,7 @@ use bytes::Bytes;
 use deno_core::{OpState, op2, v8};
 use futures_util::StreamExt;
 use kora_resource::middleware::Step;
+use kora_resource::value::Blob;
 use kora_resource::{Error, ErrorKind, Item, Reply, ReplyBody, Value, VerbSet, Version};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -61,6 +62,7 @@ enum BodyKind {
     Absent,
     Value,
     Raw,
+    Blob,
 }
 
 impl BodyKind {
@@ -68,6 +70,7 @@ impl BodyKind {
         match number {
             1 => BodyKind::Value,
             2 => BodyKind::Raw,
+            3 => BodyKind::Blob,
             _ => BodyKind::Absent,
         }
     }
@@ -94,6 +97,10 @@ pub(crate) fn op_kora_reply<'s, 'i>(
         BodyKind::Value => match from_v8(scope, body).map_err(unanswerable)? {
             Some(value) => ReplyBody::Value(value),
             None => ReplyBody::Absent,
+        },
+        BodyKind::Blob => match from_v8(scope, body).map_err(unanswerable)? {
+            Some(Value::Blob(blob)) => blob_body(&blob, content_type)?,
+            Some(_) | None => ReplyBody::Absent,
         },
         BodyKind::Raw => ReplyBody::Raw {
             content_type: content_type.to_owned(),
@@ -148,8 +155,11 @@ pub(crate) fn op_kora_reply_stream<'s, 'i>(
         Item::Value(value) => Ok(raw_bytes(value)),
         Item::Record(record) => Ok(raw_bytes(Value::Object(record.to_map()?))),
     });
-    let body =
-        ReplyBody::Stream { content_type: content_type.to_owned(), chunks: Box::pin(chunks) };
+    let body = ReplyBody::Stream {
+        content_type: content_type.to_owned(),
+        size: None,
+        chunks: Box::pin(chunks),
+    };
     let reply = Reply { status: status_of(status), headers, body, ..Reply::default() };
     let mut state = state.borrow_mut();
     answer(&mut state, call, reply);
@@ -191,7 +201,10 @@ pub(crate) async fn op_kora_call_given_up(state: Rc<RefCell<OpState>>, #[smi] ca
     let steps = match state.borrow().borrow::<WorkerState>().calls.get(call as usize) {
         Some(pending) => match pending.answer() {
             Some(Answer::Steps(steps)) => Some(steps.clone()),
-            Some(Answer::Reply(_) | Answer::Outgoing { .. }) | None => None,
+            Some(
+                Answer::Reply(_) | Answer::Outgoing { .. } | Answer::Loaded(_) | Answer::Written(_),
+            )
+            | None => None,
         },
         None => None,
     };
@@ -212,6 +225,8 @@ pub(crate) async fn op_kora_call_given_up(state: Rc<RefCell<OpState>>, #[smi] ca
         match pending.answer_mut() {
             Some(Answer::Reply(reply)) => reply.poll_closed(cx).map(|()| true),
             Some(Answer::Outgoing { answer, .. }) => answer.poll_closed(cx).map(|()| true),
+            Some(Answer::Loaded(answer)) => answer.poll_closed(cx).map(|()| true),
+            Some(Answer::Written(answer)) => answer.poll_closed(cx).map(|()| true),
             Some(Answer::Steps(_)) | None => Poll::Ready(false),
         }
     })
@@ -261,6 +276,8 @@ pub(crate) fn op_kora_fail(
     match pending.into_answer() {
         // A receiver that is gone means that the client has left: there is nobody to tell.
         Some(Answer::Reply(reply)) => drop(reply.send(Err(error))),
+        Some(Answer::Loaded(answer)) => drop(answer.send(Err(error))),
+        Some(Answer::Written(answer)) => drop(answer.send(Err(error))),
         Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error))),
         Some(Answer::Steps(steps)) => drop(steps.try_send(Step::Answer(Err(error)))),
         None => {}
@@ -310,6 +327,18 @@ fn headers_of(
         pairs.extend(name.zip(value));
     }
     Ok(pairs)
+}
+
+/// A blob as a body: its content streams from the disk, past the isolate.
+fn blob_body(blob: &Blob, content_type: &str) -> Result<ReplyBody, OpError> {
+    let blobs = crate::blobs::store()
+        .ok_or_else(|| Error::unavailable("there are no blobs here: the worker is ending"))?;
+    let content_type = [content_type, &blob.content_type, "application/octet-stream"]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+        .to_owned();
+    Ok(ReplyBody::Stream { content_type, size: Some(blob.size()), chunks: blobs.stream(blob) })
 }
 
 /// What goes over the wire for a raw body.

@@ -175,7 +175,11 @@ pub(crate) fn op_kora_unsubscribe(state: &mut OpState, #[smi] subscription: u32)
 pub(crate) fn op_kora_socket(state: &mut OpState, #[smi] call: u32) -> i32 {
     match state.borrow::<WorkerState>().calls.get(call as usize).map(PendingCall::answer) {
         Some(Some(Answer::Outgoing { socket, .. })) => *socket as i32,
-        Some(Some(Answer::Reply(_) | Answer::Steps(_)) | None) | None => -1,
+        Some(
+            Some(Answer::Reply(_) | Answer::Loaded(_) | Answer::Written(_) | Answer::Steps(_))
+            | None,
+        )
+        | None => -1,
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
-use kora_resource::schema::{Assigned, Attribute, TableSchema, ValidateMode};
+use kora_resource::schema::{Assigned, Audit, Attribute, TableSchema, ValidateMode};
 use kora_resource::{Error, Id};
 use kora_store::Table;
 use serde::Serialize;
@@ -22,6 +22,7 @@ pub(crate) struct TableView {
     primary_key: String,
     attributes: Vec<AttributeView>,
     sealed: bool,
+    audit: bool,
     expiration: Option<f64>,
     created_time_property: Option<String>,
     updated_time_property: Option<String>,
@@ -56,6 +57,7 @@ fn view(table: &Table) -> TableView {
         primary_key: schema.primary_key.clone(),
         attributes: attributes(&schema),
         sealed: schema.sealed,
+        audit: schema.audit == Audit::On,
         expiration: schema.expiration,
         created_time_property: assigned(Assigned::CreatedTime),
         updated_time_property: assigned(Assigned::UpdatedTime),

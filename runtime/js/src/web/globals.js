@@ -3,6 +3,27 @@
 // the streams polyfill. Follows Deno's own list in runtime/js/98_global_scope_shared.js.
 import { core, internals } from "ext:core/mod.js";
 
+/**
+ * Runs `work`, which may evaluate modules, in the async context of now, and stays in it. QuickJS runs waiting
+ * microtasks as part of an evaluation and forgets the context with the last of them: what first used a
+ * module would go on outside of its request, and of its transaction.
+ */
+export function keepingContext(work) {
+  const context = core.getAsyncContext();
+  try {
+    return work();
+  } finally {
+    core.setAsyncContext(context);
+  }
+}
+
+/** `core.createLazyLoader`, which see; the loader keeps its caller's context. */
+export function lazyLoader(specifier) {
+  const load = core.createLazyLoader(specifier);
+  let module;
+  return () => module ??= keepingContext(load);
+}
+
 /** Errors that Deno's ops raise by name. */
 export const errors = {};
 for (
@@ -100,7 +121,7 @@ const fromModule = {
   },
 };
 for (const [specifier, names] of Object.entries(fromModule)) {
-  const load = core.createLazyLoader(specifier);
+  const load = lazyLoader(specifier);
   for (const [name, exported] of Object.entries(names)) {
     core.defineGlobalProperties(globalThis, {
       [name]: core.propWritableLazyLoaded((module) => module[exported], load),

@@ -186,7 +186,7 @@ pub(super) fn string_form(value: &Value) -> Option<String> {
         Value::Float(n) => Some(ryu_js::Buffer::new().format(*n).to_owned()),
         Value::BigInt(n) => Some(n.to_string()),
         Value::Date(ms) => date::to_iso(*ms),
-        Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Object(_) => None,
+        Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Object(_) | Value::Blob(_) => None,
     }
 }
 

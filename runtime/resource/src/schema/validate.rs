@@ -4,8 +4,8 @@
 //! that came in another type's form are changed in place; nothing else is.
 
 use super::{Assigned, Attribute, AttributeType, ElementNulls, TableSchema, coerce_date};
-use crate::value::json;
 use crate::value::msgpack::MAX_DEPTH;
+use crate::value::{Blob, json};
 use crate::{Error, Map, Result, Value};
 
 /// How much of a record is at hand.
@@ -128,6 +128,13 @@ fn coerced(ty: &AttributeType, value: &Value) -> Option<Value> {
         // Digits past 2^53 in a JSON body arrive as a big integer.
         (AttributeType::Float, Value::BigInt(n)) => Some(Value::number(*n as f64)),
         (AttributeType::Bytes, Value::String(text)) => Some(Value::Bytes(text.clone().into())),
+        // As in Harper, what is given as a string or bytes is text.
+        (AttributeType::Blob, Value::String(text)) => {
+            Some(Value::Blob(Blob::inline("text/plain", text.clone())))
+        }
+        (AttributeType::Blob, Value::Bytes(bytes)) => {
+            Some(Value::Blob(Blob::inline("text/plain", bytes.clone())))
+        }
         _ => None,
     }
 }
@@ -147,7 +154,7 @@ fn fits(ty: &AttributeType, value: &Value) -> bool {
         AttributeType::Boolean => matches!(value, Value::Bool(_)),
         AttributeType::Date => matches!(value, Value::Date(_)),
         AttributeType::Bytes => matches!(value, Value::Bytes(_)),
-        AttributeType::Blob => matches!(value, Value::Bytes(_) | Value::String(_)),
+        AttributeType::Blob => matches!(value, Value::Blob(_)),
         AttributeType::Array(..) => matches!(value, Value::Array(_)),
         AttributeType::Object(_) => matches!(value, Value::Object(_)),
         AttributeType::Any | AttributeType::Unknown(_) => true,
@@ -266,7 +273,7 @@ mod tests {
         assert_eq!(record["big"], Value::BigInt(5));
         assert_eq!(record["born"], Value::Date(1_704_412_800_000.0));
         assert_eq!(record["raw"], Value::Bytes("hi".into()));
-        assert_eq!(record["file"], Value::from("text"));
+        assert_eq!(record["file"], Value::Blob(Blob::inline("text/plain", "text")));
         let number =
             validated(DOG, ValidateMode::Partial, r#"{"born":5,"big":"7"}"#).expect("fits");
         assert_eq!((&number["born"], &number["big"]), (&Value::Date(5.0), &Value::BigInt(7)));

@@ -59,6 +59,7 @@ fn write_value(value: &Value, out: &mut Out<'_>) -> Written {
         Value::String(text) => out.str(text)?.ok(),
         Value::Bytes(bytes) => out.bytes(bytes)?.ok(),
         Value::Date(ms) => write_date(*ms, out),
+        Value::Blob(blob) => write_value(&blob.shown(), out),
         Value::Array(items) => {
             out.array(items.len() as u64)?;
             items.iter().try_for_each(|item| write_value(item, out))

@@ -93,6 +93,7 @@ fn write_cell(value: Option<&Value>, out: &mut Vec<u8>) {
     match value {
         None | Some(Value::Null) => {}
         Some(Value::String(text)) => write_text(text, out),
+        Some(Value::Blob(blob)) => write_cell(Some(&blob.shown()), out),
         Some(other) => {
             let mut text = Vec::new();
             json::write(other, &mut text);

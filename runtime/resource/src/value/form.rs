@@ -61,9 +61,14 @@ fn write_field(name: &str, value: &Value, begins: usize, out: &mut Vec<u8>) {
     }
     encode(name.as_bytes(), out);
     out.push(b'=');
+    write_value(value, out);
+}
+
+fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => {}
         Value::String(text) => encode(text.as_bytes(), out),
+        Value::Blob(blob) => write_value(&blob.shown(), out),
         other => {
             let mut text = Vec::new();
             json::write(other, &mut text);

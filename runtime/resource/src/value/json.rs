@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 pub use parse::{JsonError, parse};
 
 use super::msgpack::{MAX_DEPTH, MsgpackError, Reader, Token};
-use super::{Value, date};
+use super::{Value, blob, date};
 
 /// Appends `value`.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
@@ -26,6 +26,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) {
         Value::String(text) => write_string(text, out),
         Value::Bytes(bytes) => write_bytes(bytes, out),
         Value::Date(ms) => write_date(*ms, out),
+        Value::Blob(blob) => write(&blob.shown(), out),
         Value::Array(items) => {
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {
@@ -81,6 +82,10 @@ fn transcode_value(
         Token::BigInt(n) => write_integer(n, out),
         Token::Str(text) => write_string(text, out),
         Token::Bin(bytes) => write_bytes(bytes, out),
+        Token::Blob(bytes) => match blob::read(bytes) {
+            Some(blob) => write(&blob.shown(), out),
+            None => return Err(MsgpackError::DamagedBlob),
+        },
         Token::Array(len) => {
             let depth = depth.checked_sub(1).ok_or(MsgpackError::TooDeep)?;
             out.push(b'[');

@@ -13,7 +13,7 @@ use rmp::encode::{self, ByteBuf, ValueWriteError};
 
 pub(crate) use reader::{Reader, Token};
 
-use super::{Map, Value};
+use super::{Map, Value, blob};
 
 /// How deep values may nest, here and in every text format. Deeper input is refused, so that no client can use
 /// up a thread's stack.
@@ -21,6 +21,7 @@ pub const MAX_DEPTH: usize = 128;
 
 const EXT_DATE: i8 = 1;
 const EXT_BIG_INT: i8 = 2;
+const EXT_BLOB: i8 = 3;
 const EXT_TIMESTAMP: i8 = -1;
 /// `undefined` and a big integer as the `msgpackr` package writes them; never stored.
 const EXT_UNDEFINED: i8 = 0;
@@ -39,6 +40,8 @@ pub enum MsgpackError {
     NameNotText,
     #[error("extension type {0} is not known or has a wrong length")]
     UnknownExtension(i8),
+    #[error("a blob is damaged")]
+    DamagedBlob,
     #[error("values nest deeper than {MAX_DEPTH}")]
     TooDeep,
     #[error("{0} bytes follow the value")]
@@ -106,6 +109,7 @@ fn write(out: &mut ByteBuf, value: &Value) {
         Value::String(text) => sure(encode::write_str(out, text)),
         Value::Bytes(bytes) => sure(encode::write_bin(out, bytes)),
         Value::Date(ms) => write_extension(out, EXT_DATE, &ms.to_be_bytes()),
+        Value::Blob(blob) => write_extension(out, EXT_BLOB, &blob::write(blob)),
         Value::Array(items) => {
             sure(encode::write_array_len(out, length(items.len())));
             items.iter().for_each(|item| write(out, item));
@@ -153,6 +157,7 @@ fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Value, MsgpackError> {
         Token::BigInt(n) => Value::BigInt(n),
         Token::Str(text) => Value::String(text.to_owned()),
         Token::Bin(bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+        Token::Blob(bytes) => Value::Blob(blob::read(bytes).ok_or(MsgpackError::DamagedBlob)?),
         Token::Array(len) => {
             let depth = deeper()?;
             let mut items = Vec::with_capacity(reader.at_most(len));

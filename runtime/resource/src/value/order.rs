@@ -28,7 +28,7 @@ impl Value {
             Value::String(_) => Class::String,
             Value::Array(_) => Class::Array,
             Value::Bytes(_) => Class::Bytes,
-            Value::Object(_) => Class::Object,
+            Value::Object(_) | Value::Blob(_) => Class::Object,
         }
     }
 
@@ -76,7 +76,8 @@ impl Number {
             | Value::String(_)
             | Value::Bytes(_)
             | Value::Array(_)
-            | Value::Object(_) => None,
+            | Value::Object(_)
+            | Value::Blob(_) => None,
         }
     }
 

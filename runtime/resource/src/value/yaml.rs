@@ -21,6 +21,7 @@ const LONGEST_SIMPLE_KEY: usize = 256;
 /// Appends one document in block style.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
+        Value::Blob(blob) => write(&blob.shown(), out),
         Value::Object(map) if !map.is_empty() => write_map(map, 0, Indent::Full, out),
         Value::Array(items) if !items.is_empty() => write_array(items, 0, Indent::Full, out),
         other => {
@@ -83,6 +84,7 @@ fn write_nested(value: &Value, depth: usize, parent: Parent, out: &mut Vec<u8>) 
         Parent::Array => Indent::FirstLineDone,
     };
     match value {
+        Value::Blob(blob) => write_nested(&blob.shown(), depth, parent, out),
         Value::Object(map) if !map.is_empty() => {
             out.push(if parent == Parent::Map { b'\n' } else { b' ' });
             write_map(map, depth, indent, out);
@@ -124,7 +126,13 @@ fn write_scalar(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Array(_) => out.extend_from_slice(b"[]"),
         Value::Object(_) => out.extend_from_slice(b"{}"),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::BigInt(_) => {
+        // A blob never comes here: it is written as what it shows.
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::BigInt(_)
+        | Value::Blob(_) => {
             json::write(value, out);
         }
     }

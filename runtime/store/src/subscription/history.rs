@@ -6,8 +6,7 @@ use std::sync::Arc;
 use kora_resource::{Error, Event, Frame, Result, Seq, Version};
 
 use super::Covered;
-use crate::environment::{ReadTxn, Trees};
-use crate::layout::LogEntry;
+use crate::log::{damaged, first_after, read, trimmed};
 use crate::{StoreError, Table};
 
 /// How many log entries one read transaction looks at.
@@ -15,22 +14,29 @@ const BATCH: u64 = 512;
 
 /// A reading of the log in progress: from `next` up to and including `end`.
 #[derive(Debug)]
-pub(crate) struct History {
+pub(super) struct History {
     covered: Covered,
     next: Seq,
     end: Seq,
+    /// Whether a missing entry is an error: the reader counts on every change.
+    is_exact: bool,
 }
 
 impl History {
     /// The changes after `time`, which is left out, up to `end`.
-    pub(crate) fn since(
+    pub(super) fn since(
         table: &Table,
         covered: Covered,
         time: Version,
         end: Seq,
     ) -> Result<History> {
         let next = table.owner().environment().read(|txn, trees| first_after(txn, trees, time))?;
-        Ok(History { covered, next, end })
+        Ok(History { covered, next, end, is_exact: false })
+    }
+
+    /// The changes after position `after` up to `end`.
+    pub(super) fn after(covered: Covered, after: Seq, end: Seq) -> History {
+        History { covered, next: Seq(after.0 + 1), end, is_exact: true }
     }
 
     /// The last `count` changes after `time` up to `end`. Looks back through the log in short
@@ -66,16 +72,11 @@ impl History {
             })?;
         }
         let next = if count == 0 { Seq(end.0 + 1) } else { next };
-        Ok(History { covered, next, end })
-    }
-
-    /// Reads no further.
-    pub(crate) fn end(&mut self) {
-        self.next = Seq(self.end.0 + 1);
+        Ok(History { covered, next, end, is_exact: false })
     }
 
     /// The next events; `None` at the end.
-    pub(crate) fn next_batch(&mut self, table: &Table) -> Result<Option<Vec<Arc<Frame>>>> {
+    pub(super) fn next_batch(&mut self, table: &Table) -> Result<Option<Vec<Arc<Frame>>>> {
         if self.next > self.end {
             return Ok(None);
         }
@@ -83,6 +84,11 @@ impl History {
         let low = self.next.0.to_be_bytes();
         let high = upto.0.to_be_bytes();
         let frames = table.owner().environment().read(|txn, trees| {
+            if trimmed(txn, trees, table.id())? >= self.next && self.is_exact {
+                return Err(Error::unavailable(
+                    "The history that this subscription reads was removed meanwhile: subscribe again",
+                ));
+            }
             let bounds = (Bound::Included(&low[..]), Bound::Included(&high[..]));
             let mut frames = Vec::new();
             for entry in trees.log.range(txn, &bounds).map_err(StoreError::from)? {
@@ -97,38 +103,4 @@ impl History {
         self.next = Seq(upto.0 + 1);
         Ok(Some(frames))
     }
-}
-
-/// The first position whose version is after `time`. Versions rise with positions: halving finds it.
-fn first_after(txn: &ReadTxn<'_>, trees: &Trees, time: Version) -> Result<Seq> {
-    let ends = (
-        trees.log.first(txn).map_err(StoreError::from)?,
-        trees.log.last(txn).map_err(StoreError::from)?,
-    );
-    let (Some((first, _)), Some((last, _))) = ends else { return Ok(Seq(1)) };
-    let (mut low, mut high) = (position(first)?, position(last)? + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let entry = trees.log.get(txn, &middle.to_be_bytes()).map_err(StoreError::from)?;
-        let entry = entry.and_then(LogEntry::read).ok_or_else(damaged)?;
-        if entry.version > time {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    Ok(Seq(low))
-}
-
-fn read<'t>(entry: heed::Result<(&'t [u8], &'t [u8])>) -> Result<(Seq, LogEntry<'t>)> {
-    let (key, value) = entry.map_err(StoreError::from)?;
-    Ok((Seq(position(key)?), LogEntry::read(value).ok_or_else(damaged)?))
-}
-
-fn position(key: &[u8]) -> Result<u64> {
-    key.try_into().map(u64::from_be_bytes).map_err(|_| damaged())
-}
-
-fn damaged() -> Error {
-    Error::internal("damaged change log")
 }

@@ -6,14 +6,16 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_core::Stream;
 use kora_resource::query::{Explain, Select, from_value};
-use kora_resource::schema::{Attribute, TableSchema};
+use kora_resource::schema::{Attribute, AttributeType, TableSchema};
+use kora_resource::value::Blob;
 use kora_resource::{
-    Access, Attributes, Call, Connect, Error, ErrorKind, Id, Map, Message, Outgoing, Query, Reply,
-    ReplyBody, Resource, ResourceFuture, Result, Target, Value, Verb, VerbSet,
+    Access, Attributes, BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message,
+    Outgoing, Query, Record, Reply, ReplyBody, Resource, ResourceFuture, Result, Target, Value,
+    Verb, VerbSet,
 };
 
 use super::rights::{Caller, Unnamed};
-use super::{Table, bulk};
+use super::{Cached, Origin, Table, bulk};
 use crate::subscription::{Subscribe, Subscription};
 use crate::transaction::{Transaction, key_of};
 
@@ -39,7 +41,7 @@ impl Resource for Table {
             let caller = Caller::new(&self, &call.context);
             let Call { verb, target, body, .. } = call;
             match verb {
-                Verb::Get => self.answer(&caller, &target),
+                Verb::Get => self.answer(&caller, &target).await,
                 Verb::Put => self.replace(&caller, target, body).await,
                 Verb::Patch => self.merge(&caller, target, body).await,
                 Verb::Post => self.insert(&caller, &target, body).await,
@@ -58,6 +60,21 @@ impl Resource for Table {
         })
     }
 
+    fn blob_sink(
+        self: Arc<Self>,
+        target: &Target,
+        context: &Arc<Context>,
+    ) -> Result<Option<Box<dyn BlobSink>>> {
+        let schema = Table::schema(&self);
+        let holder = target.property.as_deref().unwrap_or("data");
+        let is_blob = |attribute: &Attribute| attribute.ty == AttributeType::Blob;
+        if !schema.attribute(holder).is_some_and(is_blob) {
+            return Ok(None);
+        }
+        Caller::new(&self, context).require_write()?;
+        Ok(Some(Box::new(self.owner().blobs().writer())))
+    }
+
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
             let attributes = Caller::new(&self, &connect.context).readable()?;
@@ -72,7 +89,7 @@ impl Resource for Table {
 }
 
 impl Table {
-    fn answer(self: &Arc<Self>, caller: &Caller, target: &Target) -> Result<Reply> {
+    async fn answer(self: &Arc<Self>, caller: &Caller, target: &Target) -> Result<Reply> {
         let schema = Table::schema(self);
         let readable = caller.readable()?;
         let mut query = target.query(Some(&schema))?;
@@ -84,18 +101,69 @@ impl Table {
             return self.found(query);
         }
         let Some(id) = &target.id else { return Ok(Reply::value(describe(&schema, &readable))) };
-        let Some(record) = self.get(id)? else { return Ok(Reply::default()) };
-        let version = Some(record.version());
+        let (record, headers) = match self.is_caching() {
+            true => through_cache(self.load(id, caller.context()).await?),
+            false => (self.get(id)?, Vec::new()),
+        };
+        let Some(record) = record else { return Ok(Reply { headers, ..Reply::default() }) };
+        let version = Some(record.shown_version());
+        if record.has_blobs() {
+            return self.answer_blobs(&record, target, &query, headers).await;
+        }
         let selected = match (&target.property, &query.select) {
             (Some(_), select) => {
                 self.show(&record, select.as_ref())?.filter(|value| !value.is_null())
             }
             (None, Some(select)) => self.show(&record, Some(select))?,
             (None, None) if self.shows_derived() => self.show(&record, None)?,
-            (None, None) => return Ok(Reply::record(record)),
+            (None, None) => return Ok(Reply { headers, ..Reply::record(record) }),
         };
         let body = selected.map_or(ReplyBody::Absent, ReplyBody::Value);
-        Ok(Reply { version, body, ..Reply::default() })
+        Ok(Reply { version, body, headers, ..Reply::default() })
+    }
+
+    /// One record with blobs: what is a blob as a whole is streamed, texts are shown.
+    async fn answer_blobs(
+        self: &Arc<Self>,
+        record: &Record,
+        target: &Target,
+        query: &Query,
+        headers: Vec<(String, String)>,
+    ) -> Result<Reply> {
+        let mut map = record.to_map()?;
+        let version = Some(record.shown_version());
+        let stream = |blob: &Blob, content_type: &str| ReplyBody::Stream {
+            content_type: match content_type {
+                "" => "application/octet-stream".to_owned(),
+                known => known.to_owned(),
+            },
+            size: Some(blob.size()),
+            chunks: self.owner().blobs().stream(blob),
+        };
+        let whole = target.property.is_none() && query.select.is_none();
+        let body = match (&target.property, map.get("contentType"), map.get("data")) {
+            (Some(property), ..) => match map.shift_remove(property) {
+                Some(Value::Blob(blob)) => stream(&blob, &blob.content_type),
+                Some(value) if !value.is_null() => ReplyBody::Value(value),
+                Some(_) | None => ReplyBody::Absent,
+            },
+            // A record that is a document: its content, with the type that it was stored with.
+            (None, Some(Value::String(content_type)), Some(Value::Blob(blob))) if whole => {
+                stream(blob, content_type)
+            }
+            (None, ..) => {
+                let selected = match &query.select {
+                    Some(select) => self.show(record, Some(select))?,
+                    None if self.shows_derived() => self.show(record, None)?,
+                    None => Some(Value::Object(map)),
+                };
+                match selected {
+                    Some(value) => ReplyBody::Value(self.owner().blobs().with_texts(value).await?),
+                    None => ReplyBody::Absent,
+                }
+            }
+        };
+        Ok(Reply { version, body, headers, ..Reply::default() })
     }
 
     fn query(
@@ -130,7 +198,7 @@ impl Table {
         body: Option<Value>,
     ) -> Result<Reply> {
         caller.require_write()?;
-        let mut transaction = Transaction::default();
+        let mut transaction = caller.begin();
         let put = |transaction: &mut Transaction, id: Id, mut record: Map| {
             caller.write(transaction, &id, &mut record, Unnamed::Dropped)?;
             transaction.put(&self, id, record)
@@ -138,6 +206,11 @@ impl Table {
         match (target.id, body) {
             (Some(_), _) if target.is_collection => {
                 return Err(Error::invalid("A PUT must name one record, or an array of records"));
+            }
+            (Some(id), Some(value)) if let Some(property) = target.property => {
+                let mut changes = Map::from_iter([(property, value)]);
+                caller.write(&mut transaction, &id, &mut changes, Unnamed::Kept)?;
+                transaction.patch(&self, id, changes)?;
             }
             (Some(id), Some(Value::Object(record))) => put(&mut transaction, id, record)?,
             (None, Some(Value::Object(record))) => {
@@ -168,7 +241,7 @@ impl Table {
             Some(_) => return Err(Error::invalid("A PATCH must name one record")),
             None => self.key_in(&changes)?,
         };
-        let mut transaction = Transaction::default();
+        let mut transaction = caller.begin();
         caller.write(&mut transaction, &id, &mut changes, Unnamed::Kept)?;
         transaction.patch(&self, id, changes)?;
         transaction.commit().await?;
@@ -194,7 +267,7 @@ impl Table {
             ));
         }
         caller.require(Access::Insert)?;
-        let mut transaction = Transaction::default();
+        let mut transaction = caller.begin();
         if let Some(Value::Array(records)) = body {
             let ids = bulk::create(&self, caller, &mut transaction, records)?;
             transaction.commit().await?;
@@ -211,7 +284,7 @@ impl Table {
     async fn remove(self: Arc<Self>, caller: &Caller, target: Target) -> Result<Reply> {
         caller.require(Access::Delete)?;
         let schema = Table::schema(&self);
-        let mut transaction = Transaction::default();
+        let mut transaction = caller.begin();
         match &target.id {
             Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
             Some(_) | None => {
@@ -261,6 +334,15 @@ impl Table {
             ))),
         }
     }
+}
+
+/// A record from the cache with the headers that tell how old it is, or that it was missed.
+fn through_cache(cached: Cached) -> (Option<Record>, Vec<(String, String)>) {
+    let header = match cached.origin {
+        Origin::Cache { age } => ("Age".to_owned(), (age as u64).to_string()),
+        Origin::Source => ("Server-Timing".to_owned(), "miss".to_owned()),
+    };
+    (cached.record, vec![header])
 }
 
 pub(super) fn object(body: Option<Value>) -> Result<Map> {

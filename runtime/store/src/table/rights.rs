@@ -31,6 +31,15 @@ impl Caller {
         Caller { table: Arc::clone(table), context: Arc::clone(context) }
     }
 
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// A transaction on the caller's behalf.
+    pub(super) fn begin(&self) -> Transaction {
+        Transaction::in_context(Arc::clone(&self.context))
+    }
+
     fn rights(&self) -> TableRights<'_> {
         if !self.context.authorize {
             return TableRights::All;

@@ -3,7 +3,7 @@
 use kora_resource::EventKind;
 
 use super::*;
-use crate::clock;
+use crate::{HistoryRange, clock};
 
 #[tokio::test]
 async fn records_are_counted_without_those_that_are_over() {
@@ -48,15 +48,19 @@ async fn history_is_what_the_log_says_between_two_times() {
     let second = fixture.put(&table, dog("b", "Bob", 1)).await.version.expect("a version").0;
     fixture.delete(&table, "a").await;
     let kinds = |id: Option<&str>, start: f64, end: f64| {
-        let id = id.map(Id::from);
-        let mut history = table.history(id.as_ref(), start, end).expect("reads");
+        let range = HistoryRange {
+            id: id.map(Id::from),
+            after: Some(start.next_down()),
+            before: Some(end),
+        };
+        let mut history = table.history(range).expect("reads");
         let mut found = Vec::new();
         loop {
             let batch = history.next_batch().expect("reads");
             if batch.is_empty() {
                 return found;
             }
-            found.extend(batch.iter().map(|frame| (frame.event.kind, frame.event.id.to_string())));
+            found.extend(batch.iter().map(|event| (event.kind, event.id.to_string())));
         }
     };
     let event = |kind, id: &str| (kind, id.to_owned());

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kora_resource::schema::{Assigned, AttributeType, TableSchema, ValidateMode, VectorIndex};
-use kora_resource::value::date;
+use kora_resource::value::blob::{blob_files, has_blobs};
+use kora_resource::value::{BlobId, date};
 use kora_resource::{Error, Id, Map, Record, Result, Value, Version};
 
 use crate::catalog::{IndexKind, IndexState, Progress};
@@ -12,7 +13,7 @@ use crate::environment::{ReadTxn, Trees};
 use crate::keys::{IndexEntry, Key};
 use crate::layout::{Header, read_record, record_key};
 use crate::merge::{increment, merge};
-use crate::table::Definition;
+use crate::table::{Definition, INVALIDATED};
 use crate::vector::{Nodes, vector_of};
 use crate::write_set::{Content, Op, Write, WriteSet};
 use crate::{StoreError, Table};
@@ -26,6 +27,7 @@ pub(super) struct Change {
     pub added: Vec<IndexEntry>,
     pub removed: Vec<IndexEntry>,
     pub vectors: Vec<VectorChange>,
+    pub blobs: BlobChange,
 }
 
 /// What becomes of a record in an index of vectors: it is taken out, and entered if it has one.
@@ -35,9 +37,20 @@ pub(super) struct VectorChange {
     pub vector: Option<Vec<f32>>,
 }
 
+/// The files of blobs that a change makes the record's own, and those that it gives up.
+#[derive(Default)]
+pub(super) struct BlobChange {
+    pub added: Vec<BlobId>,
+    pub removed: Vec<BlobId>,
+}
+
 pub(super) enum Effect {
     Put(Record),
     Delete,
+    /// No longer good, with what it was.
+    Invalidate(Record),
+    /// Gone without a word: no entry in the log, no event.
+    Evict,
     Message(Value),
 }
 
@@ -74,9 +87,19 @@ pub(super) fn plan(
         added: Vec::new(),
         removed: Vec::new(),
         vectors: Vec::new(),
+        blobs: BlobChange::default(),
     }));
     if let Err(error) = check_dimensions(&changes, txn, trees)? {
         return Ok(Err(error));
+    }
+    // A blob that was read from the record may have gone with another change of it meanwhile.
+    for change in &changes {
+        let is_new = |id: &BlobId| set.staged.iter().any(|staged| staged.is(*id));
+        if !change.blobs.added.iter().all(is_new) {
+            return Ok(Err(Error::conflict(
+                "A blob of this record was replaced by another change",
+            )));
+        }
     }
     Ok(Ok(changes))
 }
@@ -96,7 +119,9 @@ fn plan_write(
         stored.as_ref().filter(|record| record.expires().is_none_or(|at| at > clock::now()));
     let before = match &stored {
         // Its properties are needed for its index entries, its creation time or a merge.
-        Some(record) if needs_properties(&definition, &write.op) => Some(record.to_map()?),
+        Some(record) if record.has_blobs() || needs_properties(&definition, &write.op) => {
+            Some(record.to_map()?)
+        }
         _ => None,
     };
     let visible = current.and(before.as_ref());
@@ -105,7 +130,10 @@ fn plan_write(
             return Err(Error::conflict("Record already exists"));
         }
         Op::Put(content) | Op::Create(content) => {
-            Some(whole(&definition, content, current, visible, version, write.expires))
+            Some(whole(write, &definition, content, current, visible, version))
+        }
+        Op::Fill(content, replaced) if stored.as_ref().map(Record::version) == *replaced => {
+            Some(whole(write, &definition, content, current, visible, version))
         }
         Op::Patch(changes) => {
             let mut map = visible.cloned().unwrap_or_default();
@@ -116,12 +144,16 @@ fn plan_write(
                 // The changes themselves were checked when they were made; sums are known only now.
                 Some(_) => check_sums(&definition.schema, &map, changes)?,
             }
-            Some(whole(&definition, &Content::new(map), current, visible, version, write.expires))
+            let content = Content::new(map);
+            Some(whole(write, &definition, &content, current, visible, version))
         }
         Op::Delete if stored.is_some() => None,
         Op::Expire(expired) if stored.as_ref().map(Record::version) == Some(*expired) => None,
-        Op::Delete | Op::Expire(_) => return Ok(None),
+        Op::Evict(expired) if stored.as_ref().map(Record::version) == Some(*expired) => None,
+        Op::Invalidate => return Ok(stored.map(|stored| invalidated(write, key, &stored, version))),
+        Op::Fill(..) | Op::Delete | Op::Expire(_) | Op::Evict(_) => return Ok(None),
     };
+    let blobs = blob_change(before.as_ref(), after.as_ref());
     let entries = |map: Option<&Map>| {
         let mut entries: Vec<IndexEntry> = map
             .into_iter()
@@ -146,34 +178,75 @@ fn plan_write(
         key: key.clone(),
         added: without(&new, &old),
         removed: without(&old, &new),
-        effect: after.map_or(Effect::Delete, |(_, record)| Effect::Put(record)),
+        blobs,
+        effect: match (after, &write.op) {
+            (Some((_, record)), _) => Effect::Put(record),
+            (None, Op::Evict(_)) => Effect::Evict,
+            (None, _) => Effect::Delete,
+        },
     }))
+}
+
+fn blob_change(before: Option<&Map>, after: Option<&(Map, Record)>) -> BlobChange {
+    let before = before.map(blob_files).unwrap_or_default();
+    let after = match after {
+        Some((map, record)) if record.has_blobs() => blob_files(map),
+        Some(_) | None => Vec::new(),
+    };
+    let without = |from: &[BlobId], other: &[BlobId]| {
+        from.iter().filter(|id| !other.contains(id)).copied().collect()
+    };
+    BlobChange { added: without(&after, &before), removed: without(&before, &after) }
+}
+
+/// The change that marks a record as no longer good; its index entries stay with it.
+fn invalidated(write: &Write, key: &Key, stored: &Record, version: Version) -> Change {
+    let body = stored.body().clone();
+    let record = Record::from_parts(version, stored.created(), Some(INVALIDATED), body);
+    Change {
+        table: Arc::clone(&write.table),
+        id: write.id.clone(),
+        key: key.clone(),
+        effect: Effect::Invalidate(
+            record.with_modified(stored.modified()).with_blobs(stored.has_blobs()),
+        ),
+        added: Vec::new(),
+        removed: Vec::new(),
+        vectors: Vec::new(),
+        blobs: BlobChange::default(),
+    }
 }
 
 fn needs_properties(definition: &Definition, op: &Op) -> bool {
     matches!(op, Op::Patch(_)) || !definition.indexes.is_empty() || definition.assigns_times()
 }
 
-/// The record that `content` becomes, and its properties. It ends at `expires`, or when its table
-/// says.
+/// The record that `content` becomes, and its properties. It ends when the write says, else when
+/// its own attribute says, else when its table does.
 fn whole(
+    write: &Write,
     definition: &Definition,
     content: &Content,
     current: Option<&Record>,
     before: Option<&Map>,
     version: Version,
-    expires: Option<f64>,
 ) -> (Map, Record) {
     let created = current.map_or(version, Record::created);
-    let expires = expires.or_else(|| expiry(&definition.schema, &content.map, version));
+    let lifetime = || write.table.lifetime().expiration;
+    let expires = write
+        .expires
+        .or_else(|| own_expiry(&definition.schema, &content.map))
+        .or_else(|| lifetime().map(|seconds| version.0 + seconds * 1000.0));
     let mut map = content.map.clone();
     if definition.assigns_times() {
         assign_times(&definition.schema, &mut map, before, created, version);
     } else if let Some(body) = &content.body {
-        return (map, Record::from_parts(version, created, expires, body.clone()));
+        let record = Record::from_parts(version, created, expires, body.clone());
+        let has_blobs = has_blobs(&map);
+        return (map, record.with_modified(content.modified).with_blobs(has_blobs));
     }
     let record = Record::new(&map, version, created, expires);
-    (map, record)
+    (map, record.with_modified(content.modified))
 }
 
 /// Checks the attributes that the increments among `changes` have made.
@@ -226,13 +299,12 @@ fn time(ty: &AttributeType, at: Version) -> Value {
     }
 }
 
-/// When the record is over: what its `@expiresAt` attribute says, else by its table's expiration.
-fn expiry(schema: &TableSchema, map: &Map, version: Version) -> Option<f64> {
-    let own = schema.expires_at().and_then(|attribute| match map.get(&attribute.name)? {
+/// When the record is over by its own `@expiresAt` attribute.
+fn own_expiry(schema: &TableSchema, map: &Map) -> Option<f64> {
+    schema.expires_at().and_then(|attribute| match map.get(&attribute.name)? {
         Value::Date(ms) => Some(*ms),
         other => other.as_f64(),
-    });
-    own.or_else(|| schema.expiration.map(|seconds| version.0 + seconds * 1000.0))
+    })
 }
 
 /// What the change of a record asks of its table's indexes of vectors.

@@ -39,6 +39,13 @@ export class Import extends Resource {
 	}
 }
 
+export class Sales extends databases.sales.Sale {
+	get(query) {
+		if (this.isCollection) query.select = ['id', 'amount'];
+		return super.get(query);
+	}
+}
+
 export class Report extends Resource {
 	async get(query) {
 		const { region } = claims(this);

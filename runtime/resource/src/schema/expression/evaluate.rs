@@ -152,7 +152,12 @@ fn type_of(value: Option<&Value>) -> &'static str {
         Some(Value::BigInt(_)) => "bigint",
         Some(Value::String(_)) => "string",
         Some(
-            Value::Null | Value::Date(_) | Value::Bytes(_) | Value::Array(_) | Value::Object(_),
+            Value::Null
+            | Value::Date(_)
+            | Value::Bytes(_)
+            | Value::Array(_)
+            | Value::Object(_)
+            | Value::Blob(_),
         ) => "object",
     }
 }

@@ -13,7 +13,13 @@ pub(super) fn is_truthy(value: Option<&Value>) -> bool {
         Some(Value::Float(n)) => *n != 0.0 && !n.is_nan(),
         Some(Value::BigInt(n)) => *n != 0,
         Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Date(_) | Value::Bytes(_) | Value::Array(_) | Value::Object(_)) => true,
+        Some(
+            Value::Date(_)
+            | Value::Bytes(_)
+            | Value::Array(_)
+            | Value::Object(_)
+            | Value::Blob(_),
+        ) => true,
     }
 }
 
@@ -38,7 +44,7 @@ pub(super) fn to_number(value: Option<&Value>) -> f64 {
             [one] => to_number(Some(&Value::String(text(Some(one))))),
             _ => f64::NAN,
         },
-        Some(Value::Bytes(_) | Value::Object(_)) => f64::NAN,
+        Some(Value::Bytes(_) | Value::Object(_) | Value::Blob(_)) => f64::NAN,
     }
 }
 
@@ -62,6 +68,7 @@ pub(super) fn text(value: Option<&Value>) -> String {
             each.collect::<Vec<_>>().join(",")
         }
         Some(Value::Object(_)) => "[object Object]".to_owned(),
+        Some(Value::Blob(_)) => "[object Blob]".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::schema::{
-    Assigned, AttributeType, Distance, ElementNulls, Export, Protocols, Span, TableName, VectorIndex,
+    Assigned, AttributeType, Audit, Distance, ElementNulls, Export, Protocols, Span, TableName, VectorIndex,
 };
 
 fn read(text: &str) -> SchemaFile {
@@ -231,7 +231,7 @@ fn directives_of_tables_and_attributes() {
     assert_eq!(file.warnings, []);
     let table = &file.tables[0];
     assert_eq!((table.eviction, table.scan_interval), (Some(5.0), Some(2.0)));
-    assert_eq!((table.audit, table.replicate), (Some(false), false));
+    assert_eq!((table.audit, table.replicate), (Audit::Off, false));
     assert!(table.split_segments && table.hidden);
     let total = table.computed("total").expect("computed");
     assert_eq!(total.version.as_deref(), Some("2"));

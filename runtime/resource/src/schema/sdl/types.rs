@@ -9,7 +9,7 @@ use super::document::{argument, description, directive, offset};
 use super::source::Source;
 use super::{SchemaError, SchemaFile, Warning};
 use crate::schema::{
-    Attribute, AttributeType, Derived, ElementNulls, Export, ObjectType, Protocols, TableName,
+    Attribute, AttributeType, Audit, Derived, ElementNulls, Export, ObjectType, Protocols, TableName,
     TableSchema,
 };
 
@@ -146,7 +146,10 @@ impl<'a> Types<'a> {
             expiration: self.seconds(table, "expiration")?.filter(|seconds| *seconds > 0.0),
             eviction: self.seconds(table, "eviction")?,
             scan_interval: self.seconds(table, "scanInterval")?.filter(|seconds| *seconds > 0.0),
-            audit: flag("audit"),
+            audit: match flag("audit") {
+                Some(false) => Audit::Off,
+                Some(true) | None => Audit::On,
+            },
             replicate: flag("replicate").unwrap_or(true) && shown(marked("replicate")),
             split_segments: marked("splitSegments").is_some()
                 || flag("splitSegments").unwrap_or(false),

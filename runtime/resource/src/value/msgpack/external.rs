@@ -36,6 +36,7 @@ fn write_value(out: &mut ByteBuf, value: &Value) {
     match value {
         Value::Date(ms) => write_date(out, *ms),
         Value::BigInt(n) => write_big_int(out, *n),
+        Value::Blob(blob) => write_value(out, &blob.shown()),
         Value::Array(items) => {
             sure(encode::write_array_len(out, length(items.len())));
             items.iter().for_each(|item| write_value(out, item));
@@ -91,7 +92,7 @@ fn write_date(out: &mut ByteBuf, ms: f64) {
 
 /// The value that `bytes` hold; an array if there are several.
 pub fn decode(bytes: &[u8]) -> Result<Value, ExternalError> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Reader::foreign(bytes);
     let mut values = Vec::new();
     loop {
         let value = read(&mut reader, MAX_DEPTH).map_err(|problem| ExternalError {

@@ -4,7 +4,7 @@
 use rmp::Marker;
 
 use super::{
-    EXT_BIG_INT, EXT_BIG_INT_PACKR, EXT_DATE, EXT_TIMESTAMP, EXT_UNDEFINED, MsgpackError,
+    EXT_BIG_INT, EXT_BIG_INT_PACKR, EXT_BLOB, EXT_DATE, EXT_TIMESTAMP, EXT_UNDEFINED, MsgpackError,
 };
 
 /// The head of a container, or a whole scalar.
@@ -20,6 +20,7 @@ pub(crate) enum Token<'a> {
     BigInt(i128),
     Str(&'a str),
     Bin(&'a [u8]),
+    Blob(&'a [u8]),
     /// That many values follow.
     Array(usize),
     /// That many pairs of name and value follow.
@@ -31,11 +32,25 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    origin: Origin,
+}
+
+/// Who wrote the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Stored,
+    /// A client, who must not name files of the store: no blobs.
+    Foreign,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, at: 0 }
+        Reader { bytes, at: 0, origin: Origin::Stored }
+    }
+
+    /// Over bytes that came from outside.
+    pub(crate) fn foreign(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, at: 0, origin: Origin::Foreign }
     }
 
     /// How many bytes are left.
@@ -182,6 +197,7 @@ impl<'a> Reader<'a> {
             EXT_BIG_INT => {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
             }
+            EXT_BLOB if self.origin == Origin::Stored => Some(Token::Blob(data)),
             EXT_TIMESTAMP => timestamp(data).map(Token::Date),
             EXT_UNDEFINED => Some(Token::Nil),
             EXT_BIG_INT_PACKR => big_int(data),

@@ -8,6 +8,7 @@ export function handleApplication(scope) {
 		const client = request.headers.get('x-client') ?? request.ip;
 		const count = (seen.get(client) ?? 0) + 1;
 		seen.set(client, count);
+		server.recordAnalytics(count > limit, 'request-limit', client);
 		if (count > limit) {
 			scope.logger.warn(`${client} has asked ${count} times`);
 			return { status: 429, headers: { 'Retry-After': '60' }, body: 'Too many requests' };
