@@ -2,11 +2,8 @@
 
 pub mod cases;
 pub mod client;
-<<<<<<< HEAD
 pub mod guest;
-=======
 pub mod origin;
->>>>>>> main
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

@@ -6,13 +6,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-<<<<<<< HEAD
-mod class_limits;
-=======
 mod applications;
 mod blobs;
 mod caching;
->>>>>>> main
+mod class_limits;
 mod class_reload;
 mod classes;
 mod components;

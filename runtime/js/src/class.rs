@@ -5,12 +5,8 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-<<<<<<< HEAD
-    Call, Connect, Documentation, Error, Exceeded, Outgoing, Reply, ReplyBody, Resource, ResourceFuture, VerbSet,
-=======
-    BlobSink, Call, Connect, Context, Documentation, Error, Outgoing, Reply, ReplyBody, Resource,
-    ResourceFuture, Result, Target, VerbSet,
->>>>>>> main
+    BlobSink, Call, Connect, Context, Documentation, Error, Exceeded, Outgoing, Reply, ReplyBody,
+    Resource, ResourceFuture, Result, Target, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -99,17 +95,13 @@ impl Resource for ClassResource {
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
             let in_flight = generation.submit(job, Some(&self.served_by))?;
-<<<<<<< HEAD
             let mut reply = self.within_wall_time(&generation, answered).await?;
-=======
-            let mut reply = answered.await.map_err(|_| unanswered())??;
             if let ReplyBody::Value(value) = &mut reply.body
                 && value.has_blobs()
             {
                 let shown = generation.store().blobs().with_texts(std::mem::take(value)).await?;
                 reply.body = ReplyBody::Value(shown);
             }
->>>>>>> main
             // The worker is needed until the last item, not only until the answer begins.
             reply.body = match reply.body {
                 ReplyBody::Items(items) => ReplyBody::Items(Box::pin(items.inspect(move |_| {

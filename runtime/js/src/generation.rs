@@ -15,13 +15,8 @@ use std::time::{Duration, Instant};
 
 use kora_resource::middleware::Middleware;
 use kora_resource::schema::Protocols;
-<<<<<<< HEAD
 use kora_resource::{Accounts, Error, Limits, Resource, Result, Value};
-use kora_store::{Store, Table};
-=======
-use kora_resource::{Accounts, Error, Resource, Result, Value};
 use kora_store::{Source, Store, Table};
->>>>>>> main
 use tokio::sync::{oneshot, watch};
 
 use crate::class::ClassResource;
@@ -116,12 +111,9 @@ pub struct Generation {
     /// No two generations of a process have the same.
     number: u64,
     open_sockets: Arc<AtomicUsize>,
-<<<<<<< HEAD
     limits: Limits,
-=======
     store: Arc<Store>,
     sources: Vec<BoundSource>,
->>>>>>> main
     /// Where the search for an idle worker begins.
     next: AtomicUsize,
     this: Weak<Generation>,
@@ -207,11 +199,8 @@ pub async fn load(
             plugin_failures,
             number,
             open_sockets: Arc::default(),
-<<<<<<< HEAD
             limits: application.limits,
-=======
             store,
->>>>>>> main
             next: AtomicUsize::new(0),
             this: this.clone(),
         }
@@ -362,13 +351,12 @@ impl Generation {
         workers.drain(..).map(Worker::end).collect()
     }
 
-<<<<<<< HEAD
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
-=======
+    }
+
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.store
->>>>>>> main
     }
 
     pub(crate) fn open_sockets(&self) -> &Arc<AtomicUsize> {

@@ -15,12 +15,8 @@ use std::sync::Arc;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-<<<<<<< HEAD
-use kora_resource::{Call, Exceeded, Limits, Target, User, Verb};
-=======
-use kora_resource::{Call, Target, User, Value, Verb};
+use kora_resource::{Call, Exceeded, Limits, Target, User, Value, Verb};
 use kora_store::{Load, SourceChange};
->>>>>>> main
 use slab::Slab;
 
 use crate::bodies::Bodies;
@@ -79,12 +75,8 @@ fn missing(name: &str) -> CoreError {
 }
 
 impl Isolate {
-<<<<<<< HEAD
     pub(crate) fn new(options: WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, LoadError> {
-=======
-    pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
         let session = blobs::Session::begin(&options.store);
->>>>>>> main
         let around = &options.surroundings;
         let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
         let permissions =
@@ -333,7 +325,7 @@ impl Isolate {
             }
         };
         let user = context.user.clone();
-        let number = self.insert(PendingCall::new(context, None, answer));
+        let number = self.insert(PendingCall::new(None, context, None, answer));
         let Some(function) = self.entry.as_ref().map(|entry| entry.source.clone()) else { return };
         deno_core::scope!(scope, self.js);
         v8::tc_scope!(let scope, scope);

@@ -50,7 +50,7 @@ pub(crate) struct WorkerState {
 
 /// A call that JavaScript has not answered yet.
 pub(crate) struct PendingCall {
-    /// Which export is called; `None` for middleware.
+    /// Which export is called; `None` for middleware and sources.
     pub(crate) export: Option<usize>,
     pub(crate) context: Arc<Context>,
     /// Kept until the answer, for a call that must be run again.

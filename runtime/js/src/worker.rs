@@ -24,11 +24,8 @@ use crate::isolate::plugins::Change;
 use crate::isolate::{Isolate, Served};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
-<<<<<<< HEAD
 use crate::watchdog::Pulse;
-=======
 use crate::source::{DeclaredSources, SourceCall};
->>>>>>> main
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;

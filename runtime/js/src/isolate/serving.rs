@@ -75,7 +75,10 @@ impl Isolate {
         let error = self.limits.error(exceeded, title);
         let running: Vec<&str> = calls
             .iter()
-            .map(|call| call.export.and_then(|export| names.get(export)).map_or("middleware", String::as_str))
+            .map(|call| {
+                let name = call.export.and_then(|export| names.get(export));
+                name.map_or("middleware or a source", String::as_str)
+            })
             .collect();
         tracing::error!(
             target: "component", application = %self.application,
@@ -89,6 +92,8 @@ impl Isolate {
                 Some(Answer::Steps(steps)) => {
                     drop(steps.try_send(Step::Answer(Err(error.clone()))));
                 }
+                Some(Answer::Loaded(answer)) => drop(answer.send(Err(error.clone()))),
+                Some(Answer::Written(answer)) => drop(answer.send(Err(error.clone()))),
                 None => {}
             }
         }
