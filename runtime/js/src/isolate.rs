@@ -53,6 +53,8 @@ pub(crate) struct Isolate {
     users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
     limits: Limits,
     pulse: Arc<Pulse>,
+    /// The export whose method is being entered; `None` while the event loop runs.
+    entered: Option<usize>,
 }
 
 /// The host's functions in JavaScript (`harperdb/dispatch.ts`).
@@ -160,6 +162,7 @@ impl Isolate {
             users: Vec::new(),
             limits: options.surroundings.limits,
             pulse: pulse.clone(),
+            entered: None,
         })
     }
 
@@ -375,6 +378,7 @@ impl Isolate {
         authorize: bool,
         entered: Entered,
     ) {
+        self.entered = Some(export);
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
             Entered::Call(..) => entry.call.clone(),

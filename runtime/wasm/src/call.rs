@@ -215,7 +215,7 @@ fn take_reply(
         types::Body::Pieces((content_type, stream, end)) => {
             let pieces = streams::from_guest(store, (stream, end))?;
             let chunks = Box::pin(pieces.map(|piece: Result<Vec<u8>>| Ok(Bytes::from(piece?))));
-            ReplyBody::Stream { content_type, chunks }
+            ReplyBody::Stream { content_type, chunks, size: None }
         }
     };
     let created = match reply.created.map(|id| encoding.decode_id(&id)).transpose() {

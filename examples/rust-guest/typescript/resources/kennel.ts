@@ -83,8 +83,11 @@ export class Kennel extends Public {
 		await tables.Dog.patch(id, changes);
 	}
 
-	delete(target: RequestTarget): Promise<boolean> {
-		return tables.Dog.delete(wanted(target));
+	async delete(target: RequestTarget): Promise<boolean> {
+		const id = wanted(target);
+		const existed = await tables.Dog.get(id) != null;
+		await tables.Dog.delete(id);
+		return existed;
 	}
 }
 

@@ -58,8 +58,8 @@ impl Isolate {
         Served::ToTheEnd
     }
 
-    /// Answers all that was begun with the limit that its code passed. Which call's code it was is known only where
-    /// there is one; the others are told that trying again may help.
+    /// Answers all that was begun with the limit that its code passed. Whose code it was is known where a method was
+    /// being entered and where there is one call only; else the component is named.
     fn abandon(&mut self, exceeded: Exceeded) {
         let op_state = self.js.op_state();
         let mut op_state = op_state.borrow_mut();
@@ -68,10 +68,12 @@ impl Isolate {
             state.exports.entries().into_iter().map(|entry| entry.class.name).collect();
         let application = self.application.to_string();
         let calls: Vec<PendingCall> = state.calls.drain().collect();
-        let title = match calls.as_slice() {
-            [call] => call.export.and_then(|export| names.get(export)).unwrap_or(&application),
-            _ => &application,
+        let known = match (self.entered, calls.as_slice()) {
+            (Some(export), _) => Some(export),
+            (None, [call]) => call.export,
+            (None, _) => None,
         };
+        let title = known.and_then(|export| names.get(export)).unwrap_or(&application);
         let error = self.limits.error(exceeded, title);
         let running: Vec<&str> = calls
             .iter()
@@ -125,6 +127,7 @@ impl Isolate {
                 Poll::Pending => break,
             }
         }
+        self.entered = None;
         while sweeps.poll_tick(cx).is_ready() {
             self.sweep();
         }
