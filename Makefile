@@ -29,7 +29,8 @@ lint: ## rustfmt and clippy; warnings fail
 format: ## rewrite the sources as rustfmt wants them
 	@cargo fmt --all
 
-bench: ## speed and memory against a bare hyper handler; about 2 minutes after the build
+bench: ## speed and memory against a bare hyper handler and mosquitto; some minutes after the build
+	@test -x /usr/sbin/mosquitto || scripts/packages mosquitto || true
 	@$(prepare) && scripts/build && scripts/timed 'build of the load generator' cargo build --release --quiet -p kora-load && \
 	cargo run --release --quiet -p kora-load -- bench --engine "$$KORA_ENGINE"
 

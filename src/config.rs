@@ -9,6 +9,7 @@ pub mod file_set;
 pub mod files_option;
 pub mod guests;
 pub mod limits;
+pub mod mqtt;
 mod permissions;
 pub mod root;
 pub mod static_options;
@@ -22,6 +23,7 @@ pub use crate::users::administrator::{Administrator, DEFAULT_NAME, Login};
 pub use crate::users::{DEFAULT_CREDENTIAL_LIFETIME, Sessions};
 pub use kora_store::{ByteSize, Durability, Retention};
 
+use mqtt::MqttSettings;
 use root::{CorsSettings, RootConfig};
 
 /// The port that Harper's REST interface answers on, and ours.
@@ -60,6 +62,7 @@ pub struct Config {
     pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
+    pub mqtt: MqttSettings,
     /// Where the databases live.
     pub data: PathBuf,
     /// JavaScript workers of each application.
@@ -115,6 +118,7 @@ impl Config {
             directory,
             host: "127.0.0.1".to_owned(),
             port: DEFAULT_PORT,
+            mqtt: MqttSettings::default(),
             workers: default_workers(),
             durability: Durability::Full,
             scan_limit: DEFAULT_SCAN_LIMIT,

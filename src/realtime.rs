@@ -1,12 +1,15 @@
-//! The streaming transports: WebSocket and Server-Sent Events over [`kora_resource::Resource::connect`].
+//! The streaming transports: WebSocket, Server-Sent Events and MQTT over [`kora_resource::Resource::connect`].
 //!
-//! Both pull a resource's messages only as fast as the client reads, so back-pressure reaches
-//! whoever produces them; both end when the client is gone by dropping the stream. A table's event
-//! is encoded once ([`envelope`]) and shared by all its subscribers.
+//! All pull a resource's messages only as fast as the client reads, so back-pressure reaches
+//! whoever produces them; all end when the client is gone by dropping the stream. A table's event
+//! is encoded once ([`envelope`]) and shared by all its subscribers. Each tells its clients where
+//! they stand ([`kora_resource::Position`]) and takes them up there again.
 
+mod asked;
 pub(crate) mod drain;
 mod envelope;
 mod frame_writer;
 mod inbox;
+pub(crate) mod mqtt;
 pub(crate) mod sse;
 pub(crate) mod websocket;

@@ -16,12 +16,14 @@ use tokio::task::JoinHandle;
 use crate::components::guest_builds;
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, Guests, LoadFailure, Settings};
+use crate::config::mqtt::{DEFAULT_MQTT_PORT, MqttOverWebSocket, MqttPort};
 use crate::config::{Config, LocalClients, Reloading};
 use crate::http::authentication::Authentication;
 use crate::http::cors::Cors;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
+use crate::realtime::mqtt::{self, Broker, SessionTables};
 use crate::users::Users;
 use crate::users::administrator::AdministratorError;
 
@@ -57,6 +59,8 @@ pub struct Server {
     failures: Vec<LoadFailure>,
     drain: DrainControl,
     listening: JoinHandle<()>,
+    mqtt_address: Option<SocketAddr>,
+    mqtt: Vec<JoinHandle<()>>,
     watching: Option<Watch>,
 }
 
@@ -106,22 +110,55 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Reloading::Off => None,
     };
     let drain = DrainControl::new();
+    let local_clients = local_clients(&config, address);
+    let tables = session_tables(store.clone()).await?;
+    let broker = Broker::new(
+        components.clone(),
+        users.clone(),
+        mqtt::Admission { local_clients, nobodies: config.mqtt.nobodies },
+        Some(tables),
+        drain.drain(),
+    );
+    let mqtt_listener = listen_for_mqtt(&config).await?;
+    let mqtt_address = mqtt_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let mut mqtt_tasks = vec![tokio::spawn(broker.clone().keep_house())];
+    mqtt_tasks
+        .extend(mqtt_listener.map(|listener| tokio::spawn(mqtt::run(listener, broker.clone()))));
     let router = Router {
         components: components.clone(),
         body_limit: config.body_limit,
         cors: config.cors.clone().map(Cors::new),
         compress_from: config.compress_from,
         drain: drain.drain(),
-        authentication: Authentication::new(users, local_clients(&config, address)),
+        mqtt: match config.mqtt.web_sockets {
+            MqttOverWebSocket::Accepted => Some(broker),
+            MqttOverWebSocket::NotAccepted => None,
+        },
+        authentication: Authentication::new(users, local_clients),
     };
     let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
-    Ok(Server { address, components, store, failures, drain, listening, watching })
+    Ok(Server {
+        address,
+        components,
+        store,
+        failures,
+        drain,
+        listening,
+        mqtt_address,
+        mqtt: mqtt_tasks,
+        watching,
+    })
 }
 
 impl Server {
     /// Where it listens; tells the port that the system chose.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it speaks MQTT over TCP.
+    pub fn mqtt_address(&self) -> Option<SocketAddr> {
+        self.mqtt_address
     }
 
     /// What did not load at the start. The server answers 500 with it on the paths concerned.
@@ -140,6 +177,11 @@ impl Server {
         self.drain.begin();
         if let Err(error) = self.listening.await {
             tracing::error!("the listener failed: {error}");
+        }
+        for task in self.mqtt {
+            if let Err(error) = task.await {
+                tracing::error!("the MQTT listener failed: {error}");
+            }
         }
         self.drain.closed(SOCKETS_TIMEOUT).await;
         self.components.shutdown().await;
@@ -166,6 +208,36 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
         io::ErrorKind::AddrInUse => ServeError::PortTaken { address: shown },
         _ => ServeError::Listen { address: shown, source },
     })
+}
+
+/// `None` if MQTT is off, or if nobody asked for the usual port and it is taken.
+async fn listen_for_mqtt(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+    match config.mqtt.port {
+        MqttPort::Off => Ok(None),
+        MqttPort::Port(port) => listen(&config.host, port).await.map(Some),
+        MqttPort::Usual => match listen(&config.host, DEFAULT_MQTT_PORT).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => {
+                tracing::warn!("MQTT is spoken over WebSocket only: {error}");
+                Ok(None)
+            }
+        },
+    }
+}
+
+/// The tables of MQTT sessions and wills.
+async fn session_tables(store: Arc<Store>) -> Result<SessionTables, ServeError> {
+    let schemas = kora_resource::schema::parse(mqtt::SCHEMAS, Path::new("mqtt"))
+        .expect("the host's own schema is well formed")
+        .tables;
+    let applied = tokio::task::spawn_blocking(move || store.apply(&schemas)).await;
+    let mut tables = match applied {
+        Ok(tables) => tables?.into_iter(),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let (sessions, wills) =
+        (tables.next().expect("one table a type"), tables.next().expect("one table a type"));
+    Ok(SessionTables { sessions, wills })
 }
 
 /// What local clients are, where the configuration leaves it open.

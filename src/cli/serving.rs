@@ -29,6 +29,9 @@ pub(super) struct Serving {
     /// The port to listen on; 0 for any that is free [default: 9926]
     #[arg(long)]
     port: Option<u16>,
+    /// The port of MQTT over TCP; 0 for any that is free, off for none [default: 1883 if it is free]
+    #[arg(long, value_name = "PORT", value_parser = parse_mqtt_port)]
+    mqtt_port: Option<String>,
     /// Where the data lives [default: the folder .kora in DIR]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -96,6 +99,7 @@ impl Serving {
         let mut flags = Vec::new();
         let own = [
             ("HTTP_PORT", self.port.map(|port| port.to_string())),
+            ("MQTT_NETWORK_PORT", self.mqtt_port),
             ("THREADS_COUNT", self.threads.map(|count| count.to_string())),
             (
                 "HTTP_COMPRESSIONTHRESHOLD",
@@ -134,6 +138,7 @@ impl Serving {
         Ok(Config {
             host: self.host.or(host).unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port.unwrap_or(DEFAULT_PORT),
+            mqtt: root.mqtt()?,
             data,
             // One while developing, as on Harper: what modules keep in memory is there for all.
             workers: root.threads().unwrap_or_else(|| match reloading {
@@ -222,11 +227,20 @@ fn report_start(server: &Server, reloading: Reloading) {
         Reloading::OnChange => ", reloading on change",
         Reloading::Off => "",
     };
+    let mqtt = server.mqtt_address().map(|mqtt| format!(", mqtt://{mqtt}")).unwrap_or_default();
     println!(
-        "{} {} successfully started on http://{address}/ (ws://{address}/){watching}",
+        "{} {} successfully started on http://{address}/ (ws://{address}/{mqtt}){watching}",
         kora::PRODUCT,
         env!("CARGO_PKG_VERSION"),
     );
+}
+
+/// The port as the root configuration has it.
+fn parse_mqtt_port(text: &str) -> anyhow::Result<String> {
+    match text {
+        "off" => Ok("false".to_owned()),
+        port => Ok(port.parse::<u16>().context("expected a port, or off")?.to_string()),
+    }
 }
 
 fn parse_durability(text: &str) -> anyhow::Result<Durability> {

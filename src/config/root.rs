@@ -13,6 +13,7 @@ use serde_yaml_ng::{Mapping, Value};
 
 use super::Sessions;
 use super::component::ConfigError;
+use super::mqtt::{MqttOverWebSocket, MqttPort, MqttSettings, Nobodies};
 use super::yaml::{line_of_key, to_value};
 
 /// The names under which the file may lie, the first found wins.
@@ -168,6 +169,29 @@ impl RootConfig {
             }
             Some(_) => Err(wrong()),
         }
+    }
+
+    /// `mqtt`.
+    pub fn mqtt(&self) -> Result<MqttSettings, ConfigError> {
+        let port = match self.get("mqtt.network.port") {
+            None => MqttPort::Usual,
+            Some(Value::Null | Value::Bool(false)) => MqttPort::Off,
+            Some(port) => {
+                let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
+                let wrong = || self.error("mqtt", "network.port", "must be a port, or false");
+                MqttPort::Port(port.ok_or_else(wrong)?)
+            }
+        };
+        let is_off = |name: &str| self.get(name).and_then(Value::as_bool) == Some(false);
+        let web_sockets = match is_off("mqtt.webSocket") {
+            true => MqttOverWebSocket::NotAccepted,
+            false => MqttOverWebSocket::Accepted,
+        };
+        let nobodies = match is_off("mqtt.requireAuthentication") {
+            true => Nobodies::Taken,
+            false => Nobodies::Refused,
+        };
+        Ok(MqttSettings { port, web_sockets, nobodies })
     }
 
     /// `http.cors`; `None` while it is off.

@@ -73,15 +73,6 @@ pub(crate) fn choose(headers: &HeaderMap, extension: Option<&str>) -> Result<Rep
     best.map(|(_, representation)| representation).ok_or_else(not_acceptable)
 }
 
-/// Fails with 406 where the client wants something else than JSON: for sockets, whose messages are
-/// JSON whatever they are asked for.
-pub(crate) fn require_json(headers: &HeaderMap, extension: Option<&str>) -> Result<()> {
-    match choose(headers, extension)?.format {
-        Format::Json => Ok(()),
-        _ => Err(not_acceptable()),
-    }
-}
-
 /// One entry of `Accept` or `Accept-Encoding`: the name without parameters, and its `q`.
 pub(super) fn parse_entry(entry: &str) -> (&str, f32) {
     let mut parts = entry.split(';').map(str::trim);

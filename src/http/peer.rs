@@ -20,6 +20,8 @@ static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
 /// One connection's client, or who one of its requests says that it is.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    /// As the system tells it.
+    socket_address: SocketAddr,
     address: IpAddr,
     user: Option<Arc<User>>,
     /// Shared by all requests to resources that never look at the request itself.
@@ -27,16 +29,21 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, local_clients: LocalClients) -> Peer {
-        let address = address.ip().to_canonical();
-        let is_trusted = local_clients == LocalClients::SuperUsers && address.is_loopback();
-        Peer::with_user(address, is_trusted.then(|| LOCAL_SUPER_USER.clone()))
+    pub(crate) fn new(socket_address: SocketAddr, local_clients: LocalClients) -> Peer {
+        let is_loopback = socket_address.ip().to_canonical().is_loopback();
+        let is_trusted = local_clients == LocalClients::SuperUsers && is_loopback;
+        Peer::with_user(socket_address, is_trusted.then(|| LOCAL_SUPER_USER.clone()))
     }
 
-    fn with_user(address: IpAddr, user: Option<Arc<User>>) -> Peer {
+    fn with_user(socket_address: SocketAddr, user: Option<Arc<User>>) -> Peer {
+        let address = socket_address.ip().to_canonical();
         let plain_context =
             Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
-        Peer { address, user, plain_context }
+        Peer { socket_address, address, user, plain_context }
+    }
+
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        self.socket_address
     }
 
     /// Who the client is.
@@ -46,7 +53,7 @@ impl Peer {
 
     /// The same client as somebody else, or as nobody.
     pub(crate) fn as_user(&self, user: Option<Arc<User>>) -> Peer {
-        Peer::with_user(self.address, user)
+        Peer::with_user(self.socket_address, user)
     }
 
     /// Whether the client is somebody by its address alone.

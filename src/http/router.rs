@@ -19,6 +19,7 @@ use super::{negotiation, openapi, problem, rest, static_files};
 use crate::components::Components;
 use crate::config::static_options::Order;
 use crate::realtime::drain::Drain;
+use crate::realtime::mqtt::{self, Broker};
 use crate::realtime::{sse, websocket};
 
 /// Routes the requests of all connections.
@@ -31,6 +32,8 @@ pub(crate) struct Router {
     /// From how many bytes on bodies are compressed; `None` for never.
     pub(crate) compress_from: Option<NonZeroUsize>,
     pub(crate) drain: Drain,
+    /// `None` where MQTT is not spoken over WebSocket.
+    pub(crate) mqtt: Option<Arc<Broker>>,
     pub(crate) authentication: Authentication,
 }
 
@@ -73,6 +76,16 @@ impl Router {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
 
         if request.headers().contains_key(header::UPGRADE)
+            && let Some(broker) = &self.mqtt
+            && mqtt::is_offered(&request)
+            && fastwebsockets::upgrade::is_upgrade_request(&request)
+        {
+            drop(snapshot);
+            let identified = self.identify_socket(peer, asker, &request).await;
+            let peer = identified.as_ref().unwrap_or(peer);
+            return mqtt::accept_web_socket(request, peer, broker);
+        }
+        if request.headers().contains_key(header::UPGRADE)
             && fastwebsockets::upgrade::is_upgrade_request(&request)
             && (snapshot.sockets.is_some() || snapshot.rest.is_some_and(|rest| rest.web_socket))
         {
@@ -84,14 +97,7 @@ impl Router {
             let sockets = || Some((snapshot.sockets.clone()?, url.to_owned(), Vec::new()));
             let found = found.or_else(sockets);
             drop(snapshot);
-            // A handshake is never refused; who is not who they say they are is nobody.
-            let identified = match self.identify(peer, asker, &request).await {
-                Ok(identified) => identified,
-                Err(error) => {
-                    problem::log(&error, url);
-                    Some(peer.as_user(None))
-                }
-            };
+            let identified = self.identify_socket(peer, asker, &request).await;
             let peer = identified.as_ref().unwrap_or(peer);
             return websocket::accept(request, found, peer, &self.drain);
         }
@@ -163,6 +169,20 @@ impl Router {
             response.extensions_mut().insert(HandlerPath(registration.path.clone()));
         }
         authentication::challenge(response)
+    }
+
+    /// Who opens a socket, where it is not the connection's client. A handshake is never refused; who
+    /// is not who they say they are is nobody.
+    async fn identify_socket<B>(
+        &self,
+        peer: &Peer,
+        asker: Asker,
+        request: &Request<B>,
+    ) -> Option<Peer> {
+        self.identify(peer, asker, request).await.unwrap_or_else(|error| {
+            problem::log(&error, request.uri().path());
+            Some(peer.as_user(None))
+        })
     }
 
     /// Who sends a request, where it is somebody else than `peer`.

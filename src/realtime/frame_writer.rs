@@ -27,6 +27,7 @@ pub(super) enum Opcode {
     Text = 0x1,
     Binary = 0x2,
     Close = 0x8,
+    Ping = 0x9,
     Pong = 0xA,
 }
 
@@ -39,7 +40,7 @@ pub(super) fn encode_frame(opcode: Opcode, payload: &[u8]) -> Bytes {
 }
 
 /// Appends the header of an unmasked, unfragmented frame (RFC 6455, section 5.2).
-fn write_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
+pub(super) fn write_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
     const FINAL: u8 = 0x80;
     out.push(FINAL | opcode as u8);
     match length {

@@ -13,11 +13,13 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::json;
-use kora_resource::{Connect, Error, Map, Message, Outgoing, Result, Value};
+use kora_resource::{
+    Connect, Epoch, Error, Map, Message, Opens, Outgoing, Result, Target, Value,
+};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::drain::Drain;
-use super::envelope;
+use super::{asked, envelope};
 use super::frame_writer::BATCH;
 use crate::http::Response;
 use crate::http::body::ResponseBody;
@@ -27,6 +29,9 @@ use crate::http::rest::{Exchange, url};
 
 /// A comment this often keeps proxies from closing the connection, and finds clients that are gone.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// What a browser sends when it connects again: the last `id` that it has read.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Answers a request for an event stream.
 pub(crate) async fn respond(
@@ -64,15 +69,25 @@ pub(crate) async fn respond(
 
 async fn connect(exchange: &Exchange<'_>, request: &Parts) -> Result<Outgoing> {
     let registration = exchange.registration;
-    let target = exchange.target(request)?;
+    let asked = asked::read(&url(request)[exchange.remainder_start..])?;
+    let target = Target::parse(&asked.remainder, registration.resource.schema().as_deref())?;
+    let target = Target { params: exchange.params.clone(), ..target };
+    let mut options = asked.options;
+    // An id that is no position is one of the class's own.
+    if let Some(last) = request.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()) {
+        options.resume = last.parse().ok().or(options.resume);
+    }
     let context = exchange.peer.context(registration.served, request);
-    registration.resource.clone().connect(Connect { target, context, incoming: None }).await
+    let connect = Connect { target, context, incoming: None, opens: Opens::Connect, options };
+    registration.resource.clone().connect(connect).await
 }
 
 /// The framed messages of one stream.
 struct EventStream {
     /// `None` after the end.
     outgoing: Option<Outgoing>,
+    /// The epoch of the positions, once it is told.
+    epoch: Option<Epoch>,
     heartbeat: Interval,
     /// Resolves when the server stops: an event stream has no end of its own to wait for.
     drained: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -85,6 +100,7 @@ impl EventStream {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         EventStream {
             outgoing: Some(outgoing),
+            epoch: None,
             heartbeat,
             drained: Box::pin(async move { drain.begun().await }),
             instance: instance.to_owned(),
@@ -107,9 +123,14 @@ impl Stream for EventStream {
                 Poll::Ready(Some(Ok(Message::Event(frame)))) if blocks.is_empty() => {
                     // The usual case, one event at a time, needs no copy.
                     this.heartbeat.reset();
-                    return Poll::Ready(Some(envelope::sse(&frame)));
+                    return Poll::Ready(Some(envelope::sse(&frame, this.epoch)));
                 }
-                Poll::Ready(Some(Ok(message))) => write_message(&message, &mut blocks),
+                Poll::Ready(Some(Ok(message))) => {
+                    if let Message::Position(position) = &message {
+                        this.epoch = Some(position.epoch);
+                    }
+                    write_message(&message, this.epoch, &mut blocks);
+                }
                 Poll::Ready(Some(Err(error))) => {
                     problem::log(&error, &this.instance);
                     write_error(&error, &this.instance, &mut blocks);
@@ -139,9 +160,17 @@ impl Stream for EventStream {
     }
 }
 
-fn write_message(message: &Message, out: &mut Vec<u8>) {
+fn write_message(message: &Message, epoch: Option<Epoch>, out: &mut Vec<u8>) {
     match message {
-        Message::Event(frame) => out.extend_from_slice(&envelope::sse(frame)),
+        Message::Event(frame) => out.extend_from_slice(&envelope::sse(frame, epoch)),
+        // A block without data: the browser keeps the id and dispatches nothing.
+        Message::Position(position) => {
+            out.extend_from_slice(format!("id: {position}\n\n").as_bytes());
+        }
+        Message::Gap => {
+            let gap = text_of(&envelope::notice("gap", None));
+            out.extend_from_slice(format!("event: gap\ndata: {gap}\n\n").as_bytes());
+        }
         Message::Value(value) => write_value(value, out),
         Message::Raw { content_type: _, data } => {
             write_data(&String::from_utf8_lossy(data), out);

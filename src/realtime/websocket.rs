@@ -9,6 +9,7 @@ mod reading;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,13 +20,16 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use kora_resource::value::json;
+use kora_resource::value::Format;
 use kora_resource::{
-    Connect, Context, Error, ErrorKind, Message, Outgoing, Params, Result, Target,
+    Connect, Context, Epoch, Error, ErrorKind, Message, Opens, Outgoing, Params, Result, Target,
+    Value,
 };
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::asked::{self, Positions};
 use super::drain::{Drain, OpenSocket};
 use super::envelope;
 use super::frame_writer::{FrameWriter, Opcode, encode_close};
@@ -39,6 +43,10 @@ use reading::Decoding;
 
 /// How long the closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How often a client is asked whether it is still there. One that has said nothing at all since the
+/// last time is gone.
+const PING: Duration = Duration::from_secs(30);
 
 /// Pongs that wait to be written; a client that sends more pings than it reads pongs loses some.
 const PONGS: usize = 8;
@@ -103,7 +111,11 @@ enum Opening {
 }
 
 impl Opening {
-    async fn connect(self, headers: &HeaderMap, inbox: Inbox) -> Result<Outgoing> {
+    async fn connect(
+        self,
+        headers: &HeaderMap,
+        inbox: Inbox,
+    ) -> Result<(Outgoing, Envelopes)> {
         let (registration, remainder, params, context) = match self {
             Opening::To { registration, remainder, params, context } => {
                 (registration, remainder, params, context)
@@ -114,11 +126,15 @@ impl Opening {
             }
         };
         let resource = registration.resource.clone();
-        let target = Target::parse(&remainder, resource.schema().as_deref())?;
+        let asked = asked::read(&remainder)?;
+        let target = Target::parse(&asked.remainder, resource.schema().as_deref())?;
         let target = Target { params, ..target };
-        negotiation::require_json(headers, target.extension.as_deref())?;
+        let format = negotiation::choose(headers, target.extension.as_deref())?.format;
+        let envelopes = Envelopes { format, positions: asked.positions, epoch: None };
         let incoming: kora_resource::Incoming = Box::pin(inbox);
-        resource.connect(Connect { target, context, incoming: Some(incoming) }).await
+        let (incoming, options) = (Some(incoming), asked.options);
+        let connect = Connect { target, context, incoming, opens: Opens::Connect, options };
+        Ok((resource.connect(connect).await?, envelopes))
     }
 
     /// The extension of the URL, which decides how the client's messages are read.
@@ -143,17 +159,19 @@ async fn run(
     let decoding = Decoding::choose(opening.extension().as_deref(), &headers);
     let (sender, inbox) = inbox::new();
     let (pongs, pings) = mpsc::channel(PONGS);
-    let mut reading = pin!(reading::run(read, sender, decoding, pongs));
+    let heard = AtomicBool::new(true);
+    let mut reading = pin!(reading::run(read, sender, decoding, pongs, &heard));
     let end = {
         let serving = pin!(async {
-            let mut outgoing = tokio::select! {
+            let (mut outgoing, envelopes) = tokio::select! {
                 connected = opening.connect(&headers, inbox) => match connected {
-                    Ok(outgoing) => outgoing,
+                    Ok(connected) => connected,
                     Err(error) => return End::Failed(error),
                 },
                 () = drain.begun() => return End::Draining,
             };
-            serve(&mut outgoing, &mut writer, pings, &mut drain).await
+            let is_silent = Silence::new(&heard);
+            serve(&mut outgoing, &mut writer, envelopes, pings, is_silent, &mut drain).await
         });
         match select(reading.as_mut(), serving).await {
             Either::Left((end, _)) => End::from(end),
@@ -176,11 +194,34 @@ async fn run(
     let _ = tokio::time::timeout(CLOSING, writer.shutdown()).await;
 }
 
+/// Whether the client has said anything since it was last asked.
+struct Silence<'a> {
+    heard: &'a AtomicBool,
+    ask: Interval,
+}
+
+impl<'a> Silence<'a> {
+    fn new(heard: &'a AtomicBool) -> Silence<'a> {
+        let mut ask = interval_at(Instant::now() + PING, PING);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Silence { heard, ask }
+    }
+
+    /// Resolves when it is time to ask again: `false` if the last question was not answered, and
+    /// nothing else was heard either.
+    async fn may_go_on(&mut self) -> bool {
+        self.ask.tick().await;
+        self.heard.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// Writes what the resource sends until it ends. What is ready goes out together.
 async fn serve<W: AsyncWrite + Unpin>(
     outgoing: &mut Outgoing,
     writer: &mut FrameWriter<W>,
+    mut envelopes: Envelopes,
     mut pings: mpsc::Receiver<Bytes>,
+    mut silence: Silence<'_>,
     drain: &mut Drain,
 ) -> End {
     loop {
@@ -188,8 +229,12 @@ async fn serve<W: AsyncWrite + Unpin>(
             biased;
             () = drain.begun() => return End::Draining,
             Some(ping) = pings.recv() => writer.push_message(Opcode::Pong, ping),
+            answered = silence.may_go_on() => match answered {
+                true => writer.push_message(Opcode::Ping, Bytes::new()),
+                false => return End::Gone,
+            },
             message = outgoing.next() => match message {
-                Some(Ok(message)) => push(writer, message),
+                Some(Ok(message)) => envelopes.push(writer, message),
                 Some(Err(error)) => return End::Failed(error),
                 None => return End::Finished,
             },
@@ -197,7 +242,7 @@ async fn serve<W: AsyncWrite + Unpin>(
         let mut end = None;
         while more {
             match outgoing.next().now_or_never() {
-                Some(Some(Ok(message))) => more = push(writer, message),
+                Some(Some(Ok(message))) => more = envelopes.push(writer, message),
                 Some(Some(Err(error))) => {
                     end = Some(End::Failed(error));
                     break;
@@ -219,20 +264,51 @@ async fn serve<W: AsyncWrite + Unpin>(
     }
 }
 
-/// Queues one message; true while more should be gathered.
-fn push<W: AsyncWrite + Unpin>(writer: &mut FrameWriter<W>, message: Message) -> bool {
-    match message {
-        Message::Event(frame) => writer.push(envelope::web_socket(&frame)),
-        Message::Value(value) => {
-            let mut text = Vec::with_capacity(128);
-            json::write(&value, &mut text);
-            writer.push_message(Opcode::Text, text.into())
+/// How one client's messages are written.
+struct Envelopes {
+    format: Format,
+    positions: Positions,
+    /// The epoch of the positions, once it is told.
+    epoch: Option<Epoch>,
+}
+
+impl Envelopes {
+    /// Queues one message; true while more should be gathered.
+    fn push<W: AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut FrameWriter<W>,
+        message: Message,
+    ) -> bool {
+        match message {
+            Message::Event(frame) => {
+                writer.push(envelope::web_socket(&frame, self.format, self.positions, self.epoch))
+            }
+            Message::Position(position) => match self.positions {
+                Positions::Omitted => true,
+                Positions::Sent => {
+                    self.epoch = Some(position.epoch);
+                    self.push_value(writer, &envelope::notice("position", Some(position)))
+                }
+            },
+            Message::Gap => self.push_value(writer, &envelope::notice("gap", None)),
+            Message::Value(value) => self.push_value(writer, &value),
+            Message::Raw { content_type, data } => {
+                let is_text =
+                    content_type.starts_with("text/") || content_type == "application/json";
+                let is_text = is_text && std::str::from_utf8(&data).is_ok();
+                writer.push_message(if is_text { Opcode::Text } else { Opcode::Binary }, data)
+            }
         }
-        Message::Raw { content_type, data } => {
-            let is_text = content_type.starts_with("text/") || content_type == "application/json";
-            let is_text = is_text && std::str::from_utf8(&data).is_ok();
-            writer.push_message(if is_text { Opcode::Text } else { Opcode::Binary }, data)
-        }
+    }
+
+    fn push_value<W: AsyncWrite + Unpin>(
+        &self,
+        writer: &mut FrameWriter<W>,
+        value: &Value,
+    ) -> bool {
+        let mut payload = Vec::with_capacity(128);
+        self.format.encode(value, &mut payload);
+        writer.push_message(envelope::opcode(self.format), payload.into())
     }
 }
 

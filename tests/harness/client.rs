@@ -138,9 +138,15 @@ impl Server {
 
     /// Opens an event stream.
     pub async fn events(&self, path: &str) -> Events {
-        let accept = [("accept", "text/event-stream")];
-        let response = self.open("GET", path, &accept, "").await.unwrap();
-        Events { response, text: String::new() }
+        self.events_after(path, None).await
+    }
+
+    /// Opens an event stream again.
+    pub async fn events_after(&self, path: &str, last_id: Option<&str>) -> Events {
+        let mut headers = vec![("accept", "text/event-stream")];
+        headers.extend(last_id.map(|id| ("last-event-id", id)));
+        let response = self.open("GET", path, &headers, "").await.unwrap();
+        Events { response, last_id: last_id.map(str::to_owned), text: String::new() }
     }
 }
 
@@ -150,6 +156,8 @@ pub const JSON: (&str, &str) = ("content-type", "application/json");
 /// An open event stream.
 pub struct Events {
     pub response: Response<Incoming>,
+    /// What a browser would give back as `Last-Event-ID`.
+    pub last_id: Option<String>,
     text: String,
 }
 
@@ -160,7 +168,12 @@ impl Events {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let block = block.to_owned();
                 self.text = rest.to_owned();
-                if !block.starts_with(':') {
+                // Neither comments nor bare positions are events.
+                if block.starts_with("id: ") {
+                    self.last_id = block.strip_prefix("id: ").map(str::to_owned);
+                } else if !block.starts_with(':') {
+                    let id = block.lines().find_map(|line| line.strip_prefix("id: "));
+                    self.last_id = id.map(str::to_owned).or(self.last_id.take());
                     return Some(block);
                 }
                 continue;
@@ -171,9 +184,10 @@ impl Events {
         }
     }
 
-    /// The JSON of the next block, which must have one `data` line only.
+    /// The JSON of the next block, which must have one `data` line, and it first.
     pub async fn next(&mut self) -> Value {
         let block = self.next_block().await.expect("another event");
-        serde_json::from_str(block.strip_prefix("data: ").unwrap()).unwrap()
+        let data = block.lines().next().and_then(|line| line.strip_prefix("data: "));
+        serde_json::from_str(data.unwrap_or_else(|| panic!("{block}"))).unwrap()
     }
 }

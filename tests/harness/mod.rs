@@ -3,6 +3,8 @@
 pub mod cases;
 pub mod client;
 pub mod guest;
+pub mod mqtt;
+pub mod npm;
 pub mod origin;
 pub mod socket;
 
@@ -143,6 +145,8 @@ pub fn kora() -> Command {
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// Where it speaks MQTT over TCP.
+    pub mqtt: SocketAddr,
     pub stdout: Output,
     pub stderr: Output,
 }
@@ -174,6 +178,7 @@ impl Server {
 
     /// Starts a command that serves, and waits until it does.
     pub fn spawn(mut command: Command) -> Server {
+        command.env("MQTT_NETWORK_PORT", "0");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (Output::default(), Output::default());
         stdout.follow(child.stdout.take().unwrap());
@@ -181,7 +186,9 @@ impl Server {
         let started = stdout.wait_for("successfully started");
         let (_, after) = started.split_once("http://").unwrap();
         let address = after.split('/').next().unwrap().parse().unwrap();
-        Server { child, address, stdout, stderr }
+        let (_, mqtt) = started.split_once("mqtt://").unwrap();
+        let mqtt = mqtt.split(')').next().unwrap().parse().unwrap();
+        Server { child, address, mqtt, stdout, stderr }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -198,8 +205,18 @@ impl Server {
 
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Resident memory in bytes without the pages of mapped files, which the system takes back when
+    /// it likes.
+    pub fn own_memory(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::npm::well_known;
 use super::users::basic;
 use crate::harness::client::{Answer, JSON};
+use crate::harness::npm::packages;
 use crate::harness::{App, Server};
 
 const ANONYMOUS: (&str, &str) = ("x-forwarded-for", "192.0.2.1");
@@ -42,7 +42,7 @@ fn application(folder: &str) -> App {
 
 /// Gives an application the installed packages; `false` where there is no npm to install them with.
 fn install(app: &App) -> bool {
-    let Some(packages) = well_known() else { return false };
+    let Some(packages) = packages("npm") else { return false };
     let link = app.directory().join("node_modules");
     std::os::unix::fs::symlink(packages.join("node_modules"), link).unwrap();
     true

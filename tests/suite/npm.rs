@@ -1,13 +1,11 @@
 //! Packages: how they are found and run, ES modules and CommonJS in all mixtures, what a missing or a native one
 //! says, installation, and well-known packages as they are published.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::json;
 
 use super::node::check;
 use crate::harness::App;
+use crate::harness::npm::packages;
 
 const CONFIG: (&str, &str) =
     ("config.yaml", "rest: true\njsResource: { files: 'resources/*.{js,cjs,ts}' }\n");
@@ -292,37 +290,9 @@ async fn a_module_that_fails_says_where() {
     }
 }
 
-/// The well-known packages, installed once below the target folder.
-pub fn well_known() -> Option<PathBuf> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/npm");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm");
-    std::fs::create_dir_all(&folder).unwrap();
-    let lock = std::fs::read(fixtures.join("package-lock.json")).unwrap();
-    let done = folder.join("node_modules/.package-lock.json");
-    if done.exists() && std::fs::read(folder.join("package-lock.json")).ok().as_ref() == Some(&lock)
-    {
-        return Some(folder);
-    }
-    for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(fixtures.join(file), folder.join(file)).unwrap();
-    }
-    let installed = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(&folder)
-        .output();
-    match installed {
-        Ok(output) if output.status.success() => Some(folder),
-        Ok(output) => panic!("npm ci: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => {
-            eprintln!("SKIPPED: npm is not here ({error}), so well-known packages are not tested");
-            None
-        }
-    }
-}
-
 #[tokio::test]
 async fn well_known_packages_work_as_published() {
-    let Some(packages) = well_known() else { return };
+    let Some(packages) = packages("npm") else { return };
     let app = App::new(&[
         CONFIG,
         ("package.json", include_str!("../fixtures/npm/package.json")),

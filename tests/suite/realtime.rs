@@ -120,37 +120,3 @@ async fn event_streams_send_the_record_and_then_its_changes() {
     let mut collection = server.events("/Dog/").await;
     assert_eq!(collection.next().await["id"], "rex");
 }
-
-#[tokio::test]
-async fn a_reader_that_is_too_slow_is_told_and_does_not_hold_up_others() {
-    let app = App::new(DOGS);
-    let server = app.run();
-    let mut slow = server.socket("/Dog/").await;
-    let mut slow_events = server.events("/Dog/").await;
-    let mut quick = server.socket("/Dog/").await;
-    let name = "x".repeat(100_000);
-    // More than the sockets' buffers and the bound of the queue hold together.
-    const WRITES: usize = 300;
-    for n in 0..WRITES {
-        let body = format!(r#"{{"name":"{name}","age":{n}}}"#);
-        server.put("/Dog/big", &body).await.expect(204);
-        assert_eq!(quick.next().await["value"]["age"], n);
-    }
-    let close = loop {
-        match slow.read().await {
-            (OpCode::Close, payload) => break payload,
-            (OpCode::Text, _) => {}
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(close[..2], 1013u16.to_be_bytes());
-    assert!(close.len() > 2, "a reason");
-    let last = loop {
-        let block = slow_events.next_block().await.expect("a last block that tells");
-        if block.starts_with("event: ") {
-            break block;
-        }
-    };
-    assert!(last.starts_with("event: harper-error\ndata: {"), "{last}");
-    assert_eq!(slow_events.next_block().await, None);
-}

@@ -121,11 +121,6 @@ impl Exchange {
             self.received.extend_from_slice(&chunk[..read]);
         }
     }
-
-    /// The socket and what it has received past the last response.
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, self.received)
-    }
 }
 
 #[cfg(test)]

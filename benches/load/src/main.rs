@@ -5,12 +5,11 @@
 
 mod app;
 mod bare;
-mod fanout;
 mod generator;
 mod http1;
 mod process;
+mod realtime;
 mod report;
-mod subscribers;
 mod suite;
 
 use std::path::PathBuf;
@@ -35,11 +34,16 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         threads: usize,
     },
+    /// Writes messages to WebSockets, with no server behind it
+    Ceiling { subscribers: usize, changes: usize },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Bench(options) => suite::run(&options),
         Command::Bare { response, threads } => bare::serve(&response, threads),
+        Command::Ceiling { subscribers, changes } => {
+            realtime::serve_ceiling(subscribers, changes)
+        }
     }
 }

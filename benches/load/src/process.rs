@@ -14,6 +14,8 @@ use crate::http1::{self, Exchange, PATIENCE};
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where it speaks MQTT over TCP, if it does.
+    pub(crate) mqtt: Option<SocketAddr>,
 }
 
 impl Server {
@@ -31,14 +33,14 @@ impl Server {
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if line.contains("successfully started")
-                    && let Some(address) = address_in(&line)
+                    && let Some(address) = address_in(&line, "http://")
                 {
-                    let _ = found.send(address);
+                    let _ = found.send((address, address_in(&line, "mqtt://")));
                 }
             }
         });
         match started.recv_timeout(PATIENCE) {
-            Ok(address) => Ok(Server { child, address }),
+            Ok((address, mqtt)) => Ok(Server { child, address, mqtt }),
             Err(_) => {
                 let _ = child.kill();
                 bail!("{:?} did not say `successfully started`", command.get_program())
@@ -48,7 +50,8 @@ impl Server {
 
     pub(crate) fn kora(binary: &Path, app: &Path, data: &Path, threads: usize) -> Result<Server> {
         let mut command = Command::new(binary);
-        command.arg("run").arg(app).args(["--port", "0", "--threads", &threads.to_string()]);
+        command.arg("run").arg(app).args(["--port", "0", "--mqtt-port", "0"]);
+        command.args(["--threads", &threads.to_string()]);
         command.arg("--data").arg(data);
         Server::start(command)
     }
@@ -57,6 +60,24 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare").arg(recorded).args(["--threads", &threads.to_string()]);
         Server::start(command)
+    }
+
+    pub(crate) fn ceiling(subscribers: usize, changes: usize) -> Result<Server> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("ceiling").args([subscribers.to_string(), changes.to_string()]);
+        Server::start(command)
+    }
+
+    /// What it has had of the processors until now.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        /// The kernel's unit for such times, on all architectures that Linux has today.
+        const TICKS_A_SECOND: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name of the program, in parentheses, may hold spaces.
+        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat")?;
+        let mut fields = fields.split_ascii_whitespace().skip(11);
+        let mut next = || anyhow::Ok(fields.next().context("utime, stime")?.parse::<f64>()?);
+        Ok(Duration::from_secs_f64((next()? + next()?) / TICKS_A_SECOND))
     }
 
     /// Resident memory, in bytes.
@@ -76,9 +97,9 @@ impl Drop for Server {
     }
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://")?;
-    let authority = rest.split(['/', ' ', ',', '\u{1b}']).next()?;
+fn address_in(line: &str, scheme: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(scheme)?;
+    let authority = rest.split(['/', ' ', ',', ')', '\u{1b}']).next()?;
     authority.replace("localhost", "127.0.0.1").parse().ok()
 }
 
@@ -92,11 +113,12 @@ pub(crate) fn start_to_first_answer(binary: &Path, app: &Path, threads: usize) -
         .arg("run")
         .arg(app)
         .args(["--port", &address.port().to_string(), "--threads", &threads.to_string()])
+        .args(["--mqtt-port", "off"])
         .arg("--data")
         .arg(data.path())
         .stdout(Stdio::null())
         .spawn()?;
-    let _server = Server { child, address };
+    let _server = Server { child, address, mqtt: None };
     let request = http1::get("/Greeting");
     while started.elapsed() < PATIENCE {
         if let Ok(mut exchange) = Exchange::connect(address) {
@@ -117,8 +139,11 @@ mod tests {
     #[test]
     fn the_address_is_read_from_the_line_that_the_server_prints() {
         let expected = Some("127.0.0.1:9926".parse().unwrap());
-        assert_eq!(address_in("kora successfully started: http://127.0.0.1:9926/"), expected);
-        assert_eq!(address_in("successfully started at http://localhost:9926, ws://x"), expected);
-        assert_eq!(address_in("successfully started"), None);
+        let http = |line| address_in(line, "http://");
+        assert_eq!(http("kora successfully started: http://127.0.0.1:9926/"), expected);
+        assert_eq!(http("successfully started at http://localhost:9926, ws://x"), expected);
+        assert_eq!(http("successfully started"), None);
+        let line = "on http://127.0.0.1:1/ (ws://127.0.0.1:1/, mqtt://127.0.0.1:9926)";
+        assert_eq!(address_in(line, "mqtt://"), expected);
     }
 }

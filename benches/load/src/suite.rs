@@ -10,10 +10,10 @@ use clap::Args;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
-use crate::fanout::{self, Pace};
 use crate::generator::{self, Stop};
 use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
+use crate::realtime::{self, Scale};
 use crate::report::{Report, Target, median};
 
 #[derive(Args)]
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
     seconds: u64,
-    /// WebSocket subscribers of the fan-out
+    /// Subscribers of the fan-out, of each transport
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
 }
@@ -51,7 +51,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    allow_many_sockets(options.subscribers)?;
+    allow_many_sockets(realtime::sockets(options.subscribers))?;
     let scratch = tempfile::tempdir()?;
     let app = scratch.path().join("bench-app");
     app::write(&app)?;
@@ -76,7 +76,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         against_bare(&kora, name, &requests, target, scratch.path(), options, &mut report)?;
     }
     writes(&kora, options, &mut report)?;
-    fan_out(&kora, options, &mut report)?;
+    let scale = Scale {
+        subscribers: options.subscribers,
+        duration: Duration::from_secs(options.seconds * 3),
+        rounds: options.rounds,
+    };
+    realtime::run(&kora, scratch.path(), &scale, &mut report)?;
     drop(kora);
     start(options, &mut report)?;
 
@@ -85,14 +90,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A thousand subscribers are two thousand sockets; the children inherit the limit.
-fn allow_many_sockets(subscribers: usize) -> Result<()> {
+/// As many sockets here and in each server; the children inherit the limit.
+fn allow_many_sockets(count: usize) -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = subscribers as u64 + 512;
+    let wanted = count as u64 + 512;
     if limit.current.is_some_and(|current| current < wanted) {
         ensure!(
             limit.maximum.is_none_or(|maximum| maximum >= wanted),
-            "{subscribers} subscribers need {wanted} open files: raise `ulimit -Hn`"
+            "{count} connections need {wanted} open files: raise `ulimit -Hn`"
         );
         limit.current = Some(wanted);
         setrlimit(Resource::Nofile, limit)?;
@@ -184,41 +189,6 @@ fn writes(kora: &Server, options: &Options, report: &mut Report) -> Result<()> {
     let detail = format!("{:.0}/s against {:.0}/s", median(together), median(alone));
     let name = format!("durable PUT, {} connections / 1", options.connections);
     report.add(name, median(ratios), "x", Target::AtLeast(8.0), detail);
-    Ok(())
-}
-
-fn fan_out(kora: &Server, options: &Options, report: &mut Report) -> Result<()> {
-    let duration = Duration::from_secs(options.seconds * 3);
-    let paces = [
-        ("fan-out, 10 changes/s", Pace::Steady(Duration::from_millis(100))),
-        ("fan-out, flooded", Pace::Flood { writers: 4 }),
-    ];
-    let mut first = 0;
-    for (name, pace) in paces {
-        let run = fanout::run(kora.address, options.subscribers, first, pace, duration)?;
-        first += run.changes;
-        let detail = format!(
-            "{} of {} arrived; {} subscribers cut off",
-            run.delivered,
-            run.changes * options.subscribers,
-            run.cut_off
-        );
-        report.add(
-            format!("{name}: delivered"),
-            run.delivered_per_second,
-            "msg/s",
-            Target::Report,
-            detail,
-        );
-        let detail = format!("p50 {:.2} ms", run.p50 as f64 / 1000.0);
-        report.add(
-            format!("{name}: p99 commit to arrival"),
-            run.p99 as f64 / 1000.0,
-            "ms",
-            Target::Report,
-            detail,
-        );
-    }
     Ok(())
 }
 

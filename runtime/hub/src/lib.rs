@@ -2,14 +2,16 @@
 //!
 //! A store publishes every committed event here, from the thread that committed it and in the order
 //! of its log; transports and guest code hold a [`Subscriber`] each. The hub owns the table of
-//! topics ([`topics`]) and one queue a subscriber ([`queue`]); it starts no thread and does no I/O.
+//! topics ([`topics`], those with wildcards in [`patterns`]) and one queue a subscriber ([`queue`]); it starts no thread and does no I/O.
 //!
 //! *Invariants:* one publisher's events reach each subscriber in the order of publication. The cost
 //! of a publication depends on who subscribed to that record, to a prefix of its id or to the whole
 //! table, never on the subscribers of other records. No lock is held while a task is woken. A
-//! subscriber that does not read costs at most its [`QueueLimit`]: past it the queue is dropped and
-//! [`Delivery::Overflowed`] is all that the subscriber still gets.
+//! subscriber that does not read costs at most its [`QueueLimit`], and all together at most the
+//! [`CeilingLimit`]: past it the queue is dropped and [`Delivery::Overflowed`] is all that the
+//! subscriber still gets.
 
+mod patterns;
 mod queue;
 mod topics;
 
@@ -19,10 +21,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use kora_resource::{Frame, Id};
+use kora_resource::{Frame, Id, Pattern};
 use parking_lot::{Mutex, RwLock};
 
-use crate::queue::Queue;
+use crate::queue::{Ceiling, Queue};
 use crate::topics::{Topic, Topics};
 
 /// Which table of the process an event or a subscription belongs to.
@@ -37,6 +39,8 @@ pub enum Scope {
     /// The records whose key is a string below this path: `a` and `a/` both mean keys that begin
     /// with `a/`. The empty path means the whole table.
     Prefix(String),
+    /// The records whose key has these levels.
+    Pattern(Pattern),
     /// Every record.
     Table,
 }
@@ -49,6 +53,18 @@ impl Default for QueueLimit {
     /// 1 MiB.
     fn default() -> QueueLimit {
         QueueLimit(1 << 20)
+    }
+}
+
+/// How many bytes may wait for all subscribers together. Past it whoever has anything waiting
+/// overflows with the next frame, as if at his own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CeilingLimit(pub usize);
+
+impl Default for CeilingLimit {
+    /// 256 MiB.
+    fn default() -> CeilingLimit {
+        CeilingLimit(256 << 20)
     }
 }
 
@@ -66,11 +82,22 @@ pub enum Delivery {
 pub struct Hub {
     /// Tables are few and long-lived: this lock is written only for a table's first subscriber.
     tables: RwLock<HashMap<TableKey, Arc<Mutex<Topics>>>>,
+    ceiling: Arc<Ceiling>,
 }
 
 impl Hub {
     pub fn new() -> Arc<Hub> {
         Arc::default()
+    }
+
+    pub fn with_ceiling(limit: CeilingLimit) -> Arc<Hub> {
+        Arc::new(Hub { tables: RwLock::default(), ceiling: Arc::new(Ceiling::new(limit)) })
+    }
+
+    /// How many bytes wait for all subscribers together. Frames are shared: this counts each once a
+    /// subscriber, so it is more than the memory that they take.
+    pub fn queued_bytes(&self) -> usize {
+        self.ceiling.bytes()
     }
 
     /// Begins a subscription; it ends when the [`Subscriber`] is dropped.
@@ -81,7 +108,7 @@ impl Hub {
         limit: QueueLimit,
     ) -> Subscriber {
         let topic = Topic::of(scope);
-        let queue = Arc::new(Queue::new(limit));
+        let queue = Arc::new(Queue::new(limit, Arc::clone(&self.ceiling)));
         let topics = Arc::clone(self.tables.write().entry(table).or_default());
         topics.lock().add(&topic, Arc::clone(&queue));
         Subscriber { queue, topics, topic }

@@ -16,11 +16,41 @@ use std::task::{Context, Poll, Waker};
 use kora_resource::Frame;
 use parking_lot::Mutex;
 
-use crate::{Delivery, QueueLimit};
+use crate::{CeilingLimit, Delivery, QueueLimit};
+
+/// What waits in all queues of a hub.
+#[derive(Debug, Default)]
+pub(crate) struct Ceiling {
+    limit: CeilingLimit,
+    bytes: AtomicUsize,
+}
+
+impl Ceiling {
+    pub(crate) fn new(limit: CeilingLimit) -> Ceiling {
+        Ceiling { limit, bytes: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn is_reached(&self) -> bool {
+        self.bytes() > self.limit.0
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     limit: QueueLimit,
+    ceiling: Arc<Ceiling>,
     waiting: Mutex<Waiting>,
     /// Where this queue stands in its topic's list; read and written only under the topics' lock.
     slot: AtomicUsize,
@@ -45,8 +75,8 @@ enum State {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: QueueLimit) -> Queue {
-        Queue { limit, waiting: Mutex::default(), slot: AtomicUsize::new(0) }
+    pub(crate) fn new(limit: QueueLimit, ceiling: Arc<Ceiling>) -> Queue {
+        Queue { limit, ceiling, waiting: Mutex::default(), slot: AtomicUsize::new(0) }
     }
 
     /// Queues a frame, or drops the queue if the frame passes its bound. The waker, if any, is the
@@ -60,9 +90,11 @@ impl Queue {
                 return None;
             }
             let bytes = waiting.bytes.saturating_add(frame.cost());
-            if bytes > self.limit.0 && !waiting.frames.is_empty() {
-                dropped = waiting.clear(State::Overflowed);
+            let is_full = bytes > self.limit.0 || self.ceiling.is_reached();
+            if is_full && !waiting.frames.is_empty() {
+                dropped = self.clear(&mut waiting, State::Overflowed);
             } else {
+                self.ceiling.add(frame.cost());
                 dropped = VecDeque::new();
                 waiting.frames.push_back(Arc::clone(frame));
                 waiting.bytes = bytes;
@@ -77,6 +109,7 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         if let Some(frame) = waiting.frames.pop_front() {
             waiting.bytes = waiting.bytes.saturating_sub(frame.cost());
+            self.ceiling.remove(frame.cost());
             return Poll::Ready(Some(Delivery::Frame(frame)));
         }
         match waiting.state {
@@ -100,8 +133,15 @@ impl Queue {
 
     /// Frees what waits and refuses what comes.
     pub(crate) fn close(&self) {
-        let dropped = self.waiting.lock().clear(State::Closed);
+        let dropped = self.clear(&mut self.waiting.lock(), State::Closed);
         drop(dropped);
+    }
+
+    /// Takes the frames out, so that the caller can free them without holding the lock.
+    fn clear(&self, waiting: &mut Waiting, state: State) -> VecDeque<Arc<Frame>> {
+        waiting.state = state;
+        self.ceiling.remove(std::mem::take(&mut waiting.bytes));
+        std::mem::take(&mut waiting.frames)
     }
 
     pub(crate) fn slot(&self) -> usize {
@@ -110,14 +150,5 @@ impl Queue {
 
     pub(crate) fn set_slot(&self, slot: usize) {
         self.slot.store(slot, Ordering::Relaxed);
-    }
-}
-
-impl Waiting {
-    /// Takes the frames out, so that the caller can free them without holding the lock.
-    fn clear(&mut self, state: State) -> VecDeque<Arc<Frame>> {
-        self.state = state;
-        self.bytes = 0;
-        std::mem::take(&mut self.frames)
     }
 }

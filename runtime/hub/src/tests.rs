@@ -77,6 +77,49 @@ fn scopes_select_records() {
 }
 
 #[test]
+fn patterns_select_records_by_their_levels() {
+    let hub = Hub::new();
+    let subscribe = |text: &str| {
+        let pattern = Pattern::parse(text).expect(text);
+        hub.subscribe(TABLE, Scope::Pattern(pattern), QueueLimit::default())
+    };
+    let mut children = subscribe("+");
+    let mut below = subscribe("a/+");
+    let mut ends = subscribe("+/b/c");
+    let mut deep = subscribe("+/b/#");
+    let ids = ["a", "a/b", "a/b/c", "x/b/c", "x/y", "a/c"];
+    for (seq, id) in (1..).zip(ids) {
+        publish(&hub, id, seq);
+    }
+    hub.publish(TABLE, b"\x07", &Id::Number(7.0), &frame(7, ""));
+    hub.publish(TABLE, b"\x00", &Id::Null, &frame(8, ""));
+    assert_eq!(drain(&mut children), [Some(1), Some(7)]);
+    assert_eq!(drain(&mut below), [Some(2), Some(6)]);
+    assert_eq!(drain(&mut ends), [Some(3), Some(4)]);
+    assert_eq!(drain(&mut deep), [Some(3), Some(4)]);
+    assert_eq!(hub.subscribers(TABLE), 4);
+    drop((children, below, ends, deep));
+    assert_eq!(hub.subscribers(TABLE), 0);
+    assert!(hub.tables.read()[&TABLE].lock().audience(b"a/b", &Id::from("a/b")).is_empty());
+}
+
+#[test]
+fn past_the_ceiling_whoever_waits_overflows() {
+    let cost = frame(0, "").cost();
+    let hub = Hub::with_ceiling(CeilingLimit(cost * 2));
+    let mut slow = hub.subscribe(TABLE, record("slow"), QueueLimit::default());
+    let mut quick = hub.subscribe(TABLE, record("quick"), QueueLimit::default());
+    (1..=3).for_each(|seq| publish(&hub, "slow", seq));
+    assert_eq!(hub.queued_bytes(), cost * 3);
+    publish(&hub, "quick", 4);
+    publish(&hub, "slow", 5);
+    assert_eq!(hub.queued_bytes(), cost, "what waited is dropped");
+    assert_eq!(drain(&mut slow), [None]);
+    assert_eq!(drain(&mut quick), [Some(4)]);
+    assert_eq!(hub.queued_bytes(), 0);
+}
+
+#[test]
 fn a_record_concerns_only_its_own_subscribers() {
     let hub = Hub::new();
     let _others: Vec<_> = (0..1000)

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kora_resource::Id;
+use kora_resource::{Id, Pattern};
 
 use crate::Scope;
+use crate::patterns::Patterns;
 use crate::queue::Queue;
 
 /// One topic's queues.
@@ -21,6 +22,7 @@ pub(crate) type Subscribers = Arc<Vec<Arc<Queue>>>;
 pub(crate) enum Topic {
     Record(Box<[u8]>),
     Below(String),
+    Pattern(Pattern),
     Table,
 }
 
@@ -31,6 +33,7 @@ impl Topic {
             Scope::Prefix(prefix) if prefix.is_empty() => Topic::Table,
             Scope::Prefix(prefix) if prefix.ends_with('/') => Topic::Below(prefix),
             Scope::Prefix(prefix) => Topic::Below(prefix + "/"),
+            Scope::Pattern(pattern) => Topic::Pattern(pattern),
             Scope::Table => Topic::Table,
         }
     }
@@ -41,6 +44,7 @@ impl Topic {
 pub(crate) struct Topics {
     records: HashMap<Box<[u8]>, Subscribers>,
     below: HashMap<String, Subscribers>,
+    patterns: Patterns,
     table: Subscribers,
     len: usize,
 }
@@ -51,39 +55,36 @@ impl Topics {
     }
 
     pub(crate) fn add(&mut self, topic: &Topic, queue: Arc<Queue>) {
+        self.len += 1;
         let list = match topic {
             Topic::Record(key) => self.records.entry(key.clone()).or_default(),
             Topic::Below(prefix) => self.below.entry(prefix.clone()).or_default(),
+            Topic::Pattern(pattern) => return self.patterns.add(pattern, queue),
             Topic::Table => &mut self.table,
         };
-        let list = Arc::make_mut(list);
-        queue.set_slot(list.len());
-        list.push(queue);
-        self.len += 1;
+        add_to(list, queue);
     }
 
     pub(crate) fn remove(&mut self, topic: &Topic, queue: &Arc<Queue>) {
         let list = match topic {
             Topic::Record(key) => self.records.get_mut(key),
             Topic::Below(prefix) => self.below.get_mut(prefix),
+            Topic::Pattern(pattern) => {
+                self.len -= usize::from(self.patterns.remove(pattern, queue));
+                return;
+            }
             Topic::Table => Some(&mut self.table),
         };
         let Some(list) = list else { return };
-        let list = Arc::make_mut(list);
-        let slot = queue.slot();
-        if !list.get(slot).is_some_and(|found| Arc::ptr_eq(found, queue)) {
+        if !remove_from(list, queue) {
             return;
-        }
-        list.swap_remove(slot);
-        if let Some(moved) = list.get(slot) {
-            moved.set_slot(slot);
         }
         let empty = list.is_empty();
         self.len -= 1;
         match topic {
             Topic::Record(key) if empty => drop(self.records.remove(key)),
             Topic::Below(prefix) if empty => drop(self.below.remove(prefix)),
-            Topic::Record(_) | Topic::Below(_) | Topic::Table => {}
+            Topic::Record(_) | Topic::Below(_) | Topic::Pattern(_) | Topic::Table => {}
         }
     }
 
@@ -102,6 +103,33 @@ impl Topics {
             // `/` is ASCII, so that the cut is a character boundary.
             audience.extend(levels.filter_map(|(at, _)| self.below.get(&text[..=at]).cloned()));
         }
+        if !self.patterns.is_empty() {
+            match id {
+                Id::Null => {}
+                Id::String(text) => self.patterns.audience(text, &mut audience),
+                id => self.patterns.audience(&id.to_string(), &mut audience),
+            }
+        }
         audience
     }
+}
+
+pub(crate) fn add_to(list: &mut Subscribers, queue: Arc<Queue>) {
+    let list = Arc::make_mut(list);
+    queue.set_slot(list.len());
+    list.push(queue);
+}
+
+/// Whether the queue was there.
+pub(crate) fn remove_from(list: &mut Subscribers, queue: &Arc<Queue>) -> bool {
+    let list = Arc::make_mut(list);
+    let slot = queue.slot();
+    if !list.get(slot).is_some_and(|found| Arc::ptr_eq(found, queue)) {
+        return false;
+    }
+    list.swap_remove(slot);
+    if let Some(moved) = list.get(slot) {
+        moved.set_slot(slot);
+    }
+    true
 }

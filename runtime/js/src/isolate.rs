@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Exceeded, Limits, Target, User, Value, Verb};
+use kora_resource::{Call, Exceeded, Limits, Opens, StreamOptions, Target, User, Value, Verb};
 use kora_store::{Load, SourceChange};
 use slab::Slab;
 
@@ -34,7 +34,7 @@ use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
 use crate::watchdog::Pulse;
 use crate::worker::{Job, WorkerOptions};
-use crate::{blobs, extension, values, web};
+use crate::{blobs, extension, stream_options, values, web};
 
 /// What an isolate whose heap is full may still allocate, each time that it asks.
 const ROOM_TO_STOP: usize = 32 << 20;
@@ -290,20 +290,15 @@ impl Isolate {
                 let authorize = connect.context.authorize;
                 let user = connect.context.user.clone();
                 let target = connect.target.clone();
+                let (opens, options) = (connect.opens, connect.options.clone());
                 let (number, incoming) = self
                     .js
                     .op_state()
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(export, connect, opening);
-                self.enter(
-                    number,
-                    export,
-                    &target,
-                    user.as_ref(),
-                    authorize,
-                    Entered::Connect(incoming),
-                );
+                let entered = Entered::Connect { incoming, opens, options };
+                self.enter(number, export, &target, user.as_ref(), authorize, entered);
             }
             Job::Request { listeners, request, steps } => {
                 self.begin_request(&listeners, request, steps);
@@ -382,7 +377,7 @@ impl Isolate {
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
             Entered::Call(..) => entry.call.clone(),
-            Entered::Connect(_) => entry.connect.clone(),
+            Entered::Connect { .. } => entry.connect.clone(),
         };
         let state = self.js.op_state();
         deno_core::scope!(scope, self.js);
@@ -424,9 +419,18 @@ impl Isolate {
                     None => undefined,
                 });
             }
-            Entered::Connect(incoming) => {
+            Entered::Connect { incoming, opens, options } => {
                 let incoming = incoming.map_or(-1, |incoming| incoming as i32);
                 arguments.push(v8::Integer::new(scope, incoming).into());
+                let method = match opens {
+                    Opens::Connect => "connect",
+                    Opens::Subscribe => "subscribe",
+                };
+                arguments.push(values::string(scope, method).into());
+                arguments.push(match stream_options::to_value(&options) {
+                    Some(options) => values::to_v8(scope, &options),
+                    None => undefined,
+                });
             }
         }
         function.call(scope, undefined, &arguments);
@@ -445,7 +449,7 @@ impl Isolate {
 /// With what the isolate is entered.
 enum Entered {
     Call(Verb),
-    Connect(Option<usize>),
+    Connect { incoming: Option<usize>, opens: Opens, options: StreamOptions },
 }
 
 /// The object for a user: one for all requests of the same one, so that it need not be made for each.

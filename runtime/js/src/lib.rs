@@ -29,6 +29,7 @@ mod pull;
 mod socket;
 mod source;
 mod state;
+mod stream_options;
 mod transpile;
 mod values;
 mod watchdog;

@@ -137,7 +137,7 @@ impl Socket {
                 Message::Value(value) => value.approximate_size(),
                 Message::Raw { data, .. } => data.len(),
                 // Shared with the table's other subscribers.
-                Message::Event(_) => 0,
+                Message::Event(_) | Message::Position(_) | Message::Gap => 0,
             };
         self.0.put(|queue| {
             if queue.gone || queue.finished {
@@ -232,8 +232,7 @@ impl Stream for SocketStream {
             queue.reader = Some(cx.waker().clone());
         }
         let Some(subscription) = &mut this.subscription else { return Poll::Pending };
-        let event = Pin::new(subscription).poll_next(cx);
-        event.map(|event| event.map(|event| event.map(Message::Event)))
+        Pin::new(subscription).poll_next(cx)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{Context, Id, Record, Result, Target, Value, Version};
+use crate::{Context, Id, Record, Result, Seq, Target, Value, Version};
 
 /// What is asked of a resource: the method names of `spec/harper-resources.md` section 3.3.
 /// `connect` is not among them: see [`crate::Resource::connect`].
@@ -123,6 +123,8 @@ pub struct Reply {
     pub version: Option<Version>,
     /// The id of a record that this call created: 201 and `Location`.
     pub created: Option<Id>,
+    /// Where in the change log the one change of this call stands, if the resource tells.
+    pub seq: Option<Seq>,
 }
 
 /// The body of a reply.

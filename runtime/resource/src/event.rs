@@ -28,6 +28,8 @@ pub enum EventKind {
     Delete,
     Message,
     Invalidate,
+    /// The record no longer satisfies the conditions of the subscription. Never in the log.
+    Leave,
 }
 
 impl EventKind {
@@ -38,6 +40,7 @@ impl EventKind {
             EventKind::Delete => "delete",
             EventKind::Message => "message",
             EventKind::Invalidate => "invalidate",
+            EventKind::Leave => "leave",
         }
     }
 }
@@ -74,9 +77,23 @@ pub enum Wire {
     WebSocketJson,
     /// A whole SSE block with the JSON envelope as its data.
     SseJson,
+    /// [`Wire::WebSocketJson`] with the event's position in the envelope.
+    WebSocketJsonPositioned,
+    /// A whole WebSocket binary frame with the envelope as CBOR.
+    WebSocketCbor,
+    WebSocketCborPositioned,
+    /// A whole WebSocket binary frame with the envelope as MessagePack.
+    WebSocketMessagePack,
+    WebSocketMessagePackPositioned,
+    /// The JSON text of the value alone: an MQTT payload.
+    JsonValue,
+    /// A whole MQTT 3.1.1 PUBLISH packet of quality of service 0.
+    Mqtt3,
+    /// The same for MQTT 5.
+    Mqtt5,
 }
 
-const WIRES: usize = 3;
+const WIRES: usize = 11;
 
 /// An [`Event`] shared by all its subscribers, with each wire form made at most once.
 #[derive(Debug)]

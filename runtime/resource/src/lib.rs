@@ -17,6 +17,8 @@ mod event;
 mod id;
 mod limits;
 pub mod middleware;
+mod pattern;
+mod position;
 pub mod query;
 mod record;
 mod resource;
@@ -33,11 +35,13 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
 pub use limits::{Exceeded, Limits};
+pub use pattern::{Depth, Level, Pattern};
+pub use position::Position;
 pub use query::Query;
 pub use record::Record;
 pub use resource::{
-    BlobSink, Connect, Documentation, Incoming, IncomingStream, Message, Outgoing, Protocol,
-    Resource, ResourceFuture,
+    BlobSink, Connect, Documentation, Incoming, IncomingStream, Message, Opens, Outgoing, Protocol,
+    Resource, ResourceFuture, StreamOptions,
 };
 pub use row_errors::RowErrors;
 pub use target::{Params, Target};

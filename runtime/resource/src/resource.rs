@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::schema::TableSchema;
-use crate::{Call, Context, Frame, Map, Reply, Result, Target, Value, VerbSet};
+use crate::{
+    Call, Context, Frame, Map, Pattern, Position, Query, Reply, Result, Target, Value, VerbSet,
+};
 
 /// A future that a resource returns. It owns what it needs, so that a transport may hold it past the
 /// life of a registry entry.
@@ -87,6 +89,41 @@ pub struct Connect {
     pub context: Arc<Context>,
     /// The client's messages; `None` where the protocol has none (SSE).
     pub incoming: Option<Incoming>,
+    pub opens: Opens,
+    pub options: StreamOptions,
+}
+
+/// Which method of a class opens the stream (`spec/harper-resources.md` section 3.3). To a table
+/// both are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Opens {
+    /// WebSocket and SSE.
+    #[default]
+    Connect,
+    /// MQTT.
+    Subscribe,
+}
+
+/// What a client wants of a subscription besides its target (`spec/harper-realtime.md` section 3).
+/// A class is handed them as properties of its target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StreamOptions {
+    /// Do not begin with the current records.
+    pub omit_current: bool,
+    /// Begin with the last so many changes instead of the current records.
+    pub previous_count: Option<usize>,
+    /// Begin with the changes after this time (ms since the epoch) instead of the current records.
+    pub start_time: Option<f64>,
+    /// Begin with the changes after this position. Where the log does not reach back to it the
+    /// stream begins with [`Message::Gap`] and the current records.
+    pub resume: Option<Position>,
+    /// Of a collection only ids with one more level.
+    pub only_children: bool,
+    /// Of a collection only the ids of this pattern.
+    pub pattern: Option<Pattern>,
+    /// Only events of records that satisfy the conditions, and a `leave` event when one no longer
+    /// does.
+    pub filter: Option<Query>,
 }
 
 /// The client's messages, bounded by the transport: it stops reading the socket while this is full,
@@ -106,6 +143,12 @@ pub type Outgoing = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
 pub enum Message {
     /// A table's event, encoded once for all its subscribers.
     Event(Arc<Frame>),
+    /// What came before is the state at this position. Comes before the first event that has a
+    /// `Seq`, so that the epoch of those that follow is known.
+    Position(Position),
+    /// Changes are missing here: history no longer reaches back to where the client stood. Current
+    /// records follow.
+    Gap,
     /// A value that class code sent; encoded for this client.
     Value(Value),
     /// `{contentType, data}`: bytes as they are.

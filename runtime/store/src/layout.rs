@@ -149,7 +149,7 @@ impl<'a> LogEntry<'a> {
         let value = match self.kind {
             EventKind::Put | EventKind::Patch => EventValue::Record(read_record(self.value)?),
             EventKind::Message => EventValue::Message(self.message()?),
-            EventKind::Delete | EventKind::Invalidate => EventValue::Absent,
+            EventKind::Delete | EventKind::Invalidate | EventKind::Leave => EventValue::Absent,
         };
         Some(Event {
             seq: Some(seq),

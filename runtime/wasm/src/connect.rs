@@ -165,7 +165,7 @@ async fn drive(
     store.set_epoch_deadline(1);
     store.data_mut().writes = Writes::Apart;
     let encoding = store.data().encoding;
-    let Connect { target, context, incoming } = connect;
+    let Connect { target, context, incoming, .. } = connect;
     let call = convert::connect(number, &target, &context, encoding);
     let incoming = incoming
         .map(|values| {

@@ -3,6 +3,8 @@
 //! Runs inside the socket's task. It stops reading while the resource's inbox is full; it ends when
 //! the client closes, breaks the protocol or is gone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocketError, WebSocketRead};
 use hyper::header::{self, HeaderMap};
@@ -105,12 +107,13 @@ impl Decoding {
     }
 }
 
-/// Reads until the end of the socket. Payloads of pings go to `pongs`.
+/// Reads until the end of the socket. Payloads of pings go to `pongs`; `heard` is set by any frame.
 pub(super) async fn run<R: AsyncRead + Unpin>(
     mut socket: WebSocketRead<R>,
     inbox: Sender,
     decoding: Decoding,
     pongs: mpsc::Sender<Bytes>,
+    heard: &AtomicBool,
 ) -> Closed {
     // Closes and pongs are written by the serving side, which owns the write half.
     socket.set_auto_close(false);
@@ -123,6 +126,7 @@ pub(super) async fn run<R: AsyncRead + Unpin>(
             Ok(frame) => frame,
             Err(error) => return refusal(&error),
         };
+        heard.store(true, Ordering::Relaxed);
         let payload = match frame.payload {
             Payload::Bytes(bytes) => bytes.freeze(),
             other => Bytes::from(Vec::from(other)),

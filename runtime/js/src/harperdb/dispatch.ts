@@ -162,7 +162,7 @@ function perform(
   return resource[name](target, host ? body : Promise.resolve(body), context);
 }
 
-/** Opens a stream to one client. `incomingNumber` -1 where the client can't send (SSE). */
+/** Opens a stream to one client. `incomingNumber` -1 where the client can't send (SSE, MQTT). */
 export function connect(
   number: number,
   exported: number,
@@ -175,6 +175,8 @@ export function connect(
   user: User | undefined,
   authorize: boolean,
   incomingNumber: number,
+  method: "connect" | "subscribe",
+  options: Record<string, unknown> | undefined,
 ): void {
   const resumed = takeResumed();
   const context = resumed ?? new Context(number);
@@ -191,14 +193,20 @@ export function connect(
   const open = async () => {
     const resource = exportedResource(exported);
     context.handlerPath = exportedPath(exported);
-    if (typeof resource.connect !== "function") throw missingMethod(resource.name, "connect");
+    if (typeof resource[method] !== "function") throw missingMethod(resource.name, method);
     const stream = await transactional<any>(
       context,
-      () => resource.connect(targetFor(resource, call, context), client.incoming, context),
+      () => {
+        const target = targetFor(resource, call, context);
+        if (options) Object.assign(target, options);
+        return method === "connect"
+          ? resource.connect(target, client.incoming, context)
+          : resource.subscribe(target, context);
+      },
     );
-    if (client.incoming && !isStream(stream)) {
+    if ((client.incoming || method === "subscribe") && !isStream(stream)) {
       throw new TypeError(
-        `connect of ${resource.name} must return an async iterable, but it returned ${typeof stream}`,
+        `${method} of ${resource.name} must return an async iterable, but it returned ${typeof stream}`,
       );
     }
     return stream;

@@ -46,7 +46,7 @@ import {
   required,
 } from "ext:kora/harperdb/table_arguments.ts";
 import { addStatics, describe } from "ext:kora/harperdb/table_statics.ts";
-import { type Id, queryOptions, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
+import { eventFilter, type Id, queryOptions, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
 import { TrackedRecord } from "ext:kora/harperdb/tracked.ts";
 import {
   openTransaction,
@@ -532,6 +532,10 @@ export function makeTable(number: number, info: TableInfo): any {
         omitCurrent: target.omitCurrent,
         previousCount: target.previousCount,
         startTime: target.startTime,
+        onlyChildren: target.onlyChildren,
+        resume: target.resume,
+        pattern: target.pattern,
+        ...eventFilter(target),
         attributes: readableOf(target) ?? readableOf(this.ownTarget),
       };
       const subscription = new Subscription(

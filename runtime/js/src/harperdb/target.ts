@@ -55,6 +55,17 @@ export class RequestTarget extends URLSearchParams {
   declare replicateTo: unknown;
   declare replicateFrom: unknown;
   declare replicatedConfirmation: number | undefined;
+  /** What a subscription begins with and passes on (harper-realtime.md section 3). */
+  declare omitCurrent: boolean | undefined;
+  declare previousCount: number | undefined;
+  declare startTime: number | undefined;
+  declare onlyChildren: boolean | undefined;
+  /** Whether the conditions of the query hold for events, too. */
+  declare filter: boolean | undefined;
+  /** The position of the change log that a client goes on from; opaque. */
+  declare resume: string | undefined;
+  /** The levels of an MQTT topic filter below the resource: `+/x`. */
+  declare pattern: string | undefined;
   /** What follows the resource's path: the path with its leading `/`, then the query. */
   #pathname = "";
   #search = "";
@@ -208,6 +219,23 @@ for (const name of QUERY_PROPERTIES) {
     enumerable: true,
     configurable: true,
   });
+}
+
+/**
+ * The conditions that the events of a subscription must satisfy: those that code hands over, and those
+ * of a URL where its client asks for that, because a URL's query means nothing to a subscription else.
+ */
+export function eventFilter(target: any): Record<string, unknown> {
+  if (target instanceof RequestTarget) {
+    if (!target.filter) return target.search === "" ? conditionsOf(target) : {};
+    const { search, options } = target.query();
+    return search === "" ? conditionsOf(options ?? {}) : { filter: search };
+  }
+  return conditionsOf(target);
+}
+
+function conditionsOf({ conditions, operator }: any): Record<string, unknown> {
+  return { conditions, operator };
 }
 
 /** The parts of a query in object form that are there. */

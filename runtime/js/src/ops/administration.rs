@@ -47,7 +47,8 @@ pub(crate) async fn op_kora_table_size(
     Ok((counting.records as f64, counting.bytes as f64, most as f64))
 }
 
-/// Begins to read the changes of a table, or of the record `id`; gives the reading's number.
+/// Begins to read the changes of a table, or of the record `id`, from the time `start` (included) to the
+/// time `end` (left out); gives the reading's number.
 #[op2(nofast, reentrant)]
 #[smi]
 pub(crate) fn op_kora_history<'s, 'i>(
@@ -59,9 +60,8 @@ pub(crate) fn op_kora_history<'s, 'i>(
     end: f64,
 ) -> Result<u32, OpError> {
     let id = id_from_v8(scope, id)?;
-    let mut state = state.borrow_mut();
-    // From the time `start`, which is included.
     let range = HistoryRange { id, after: Some(start.next_down()), before: Some(end) };
+    let mut state = state.borrow_mut();
     let history = state.borrow::<WorkerState>().table(table)?.history(range)?;
     Ok(state.borrow_mut::<OpenHistories>().0.insert(history) as u32)
 }

@@ -113,6 +113,7 @@ pub(crate) fn op_kora_reply<'s, 'i>(
         body,
         version: (!version.is_nan()).then_some(Version(version)),
         created: None,
+        seq: None,
     };
     answer(&mut state.borrow_mut(), call, reply);
     Ok(())

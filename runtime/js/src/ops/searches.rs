@@ -58,7 +58,7 @@ pub(crate) fn op_kora_search<'s, 'i>(
 }
 
 /// The attributes that the host's options let somebody read: all unless they name some.
-pub(super) fn readable(options: &Value) -> Attributes {
+pub(crate) fn readable(options: &Value) -> Attributes {
     match options.get("attributes") {
         Some(Value::Array(names)) => {
             let names = names.iter().filter_map(Value::as_str);

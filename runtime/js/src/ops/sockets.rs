@@ -8,14 +8,13 @@ use std::task::Poll;
 
 use deno_core::{OpState, ToV8, op2, v8};
 use kora_resource::{Error, EventValue, Frame, Message, Value, VerbSet};
-use kora_store::Subscribe;
 
 use super::calls::{kind_of, raw_bytes};
-use super::searches::readable;
 use crate::error::{OpError, unanswerable};
 use crate::pull::Pull;
 use crate::socket::{Consent, Socket};
 use crate::state::{Answer, PendingCall, WorkerState};
+use crate::stream_options;
 use crate::values::{JsValue, from_v8, id_to_v8, key, string, to_v8};
 
 /// Events that one crossing may bring, and about how many bytes of them.
@@ -34,19 +33,7 @@ pub(crate) fn op_kora_subscribe<'s, 'i>(
 ) -> Result<u32, OpError> {
     let id = crate::values::id_from_v8(scope, id)?;
     let options = from_v8(scope, options)?.unwrap_or_default();
-    let flag = |name: &str| matches!(options.get(name), Some(Value::Bool(true)));
-    let number = |name: &str| options.get(name).and_then(Value::as_f64);
-    let subscribe = Subscribe {
-        is_collection: flag("isCollection") || id.is_none(),
-        id,
-        omit_current: flag("omitCurrent"),
-        previous_count: number("previousCount").map(|count| count.max(0.0) as usize),
-        start_time: match options.get("startTime") {
-            Some(Value::Date(ms)) => Some(*ms),
-            _ => number("startTime"),
-        },
-        attributes: readable(&options),
-    };
+    let subscribe = stream_options::subscribe(id, &options)?;
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
     let subscription = worker.table(table)?.subscribe(subscribe)?;
@@ -138,9 +125,11 @@ pub(crate) async fn op_kora_events(
         let mut bytes = 0;
         while frames.len() < EVENTS && bytes < EVENT_BYTES {
             match open.poll(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    bytes += frame.cost();
-                    frames.push(frame);
+                Poll::Ready(Some(Ok(message))) => {
+                    if let Some(frame) = event(message) {
+                        bytes += frame.cost();
+                        frames.push(frame);
+                    }
                 }
                 Poll::Ready(Some(Err(error))) if frames.is_empty() => {
                     return Poll::Ready(Err(error));
@@ -158,6 +147,18 @@ pub(crate) async fn op_kora_events(
         Poll::Ready(Ok(Batch { events: Events(frames), more: true }))
     });
     Ok(batch.await?)
+}
+
+/// What of a subscription's stream concerns code. Positions are the clients' affair.
+fn event(message: Message) -> Option<Arc<Frame>> {
+    match message {
+        Message::Event(frame) => Some(frame),
+        Message::Gap => {
+            tracing::warn!("a subscription of a component has missed changes: history was removed");
+            None
+        }
+        Message::Position(_) | Message::Value(_) | Message::Raw { .. } => None,
+    }
 }
 
 /// Ends a subscription. A number that is not open is left alone.

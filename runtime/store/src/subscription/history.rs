@@ -12,6 +12,14 @@ use crate::{StoreError, Table};
 /// How many log entries one read transaction looks at.
 const BATCH: u64 = 512;
 
+/// What a reading gives next.
+pub(super) enum Batch {
+    Frames(Vec<Arc<Frame>>),
+    /// Entries that the reader counts on were removed.
+    Gone,
+    End,
+}
+
 /// A reading of the log in progress: from `next` up to and including `end`.
 #[derive(Debug)]
 pub(super) struct History {
@@ -75,19 +83,21 @@ impl History {
         Ok(History { covered, next, end, is_exact: false })
     }
 
-    /// The next events; `None` at the end.
-    pub(super) fn next_batch(&mut self, table: &Table) -> Result<Option<Vec<Arc<Frame>>>> {
+    /// The position that the reading begins after.
+    pub(super) fn begins_after(&self) -> Seq {
+        Seq(self.next.0.saturating_sub(1))
+    }
+
+    pub(super) fn next_batch(&mut self, table: &Table) -> Result<Batch> {
         if self.next > self.end {
-            return Ok(None);
+            return Ok(Batch::End);
         }
         let upto = Seq(self.end.0.min(self.next.0 + BATCH - 1));
         let low = self.next.0.to_be_bytes();
         let high = upto.0.to_be_bytes();
         let frames = table.owner().environment().read(|txn, trees| {
             if trimmed(txn, trees, table.id())? >= self.next && self.is_exact {
-                return Err(Error::unavailable(
-                    "The history that this subscription reads was removed meanwhile: subscribe again",
-                ));
+                return Ok(None);
             }
             let bounds = (Bound::Included(&low[..]), Bound::Included(&high[..]));
             let mut frames = Vec::new();
@@ -98,9 +108,9 @@ impl History {
                     frames.push(Frame::new(event));
                 }
             }
-            Ok::<_, Error>(frames)
+            Ok::<_, Error>(Some(frames))
         })?;
         self.next = Seq(upto.0 + 1);
-        Ok(Some(frames))
+        Ok(frames.map_or(Batch::Gone, Batch::Frames))
     }
 }

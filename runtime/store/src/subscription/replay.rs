@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use kora_resource::{Epoch, Result, Seq};
+use kora_resource::{Epoch, Position, Result, Seq};
 
-use super::history::History;
-use super::{Covered, Phase, Subscribe, Subscription};
+use super::{Subscribe, Subscription};
 use crate::Table;
 use crate::log::trimmed;
 
@@ -31,25 +30,27 @@ pub enum Gap {
 }
 
 impl Table {
-    /// A subscription to what `of` names (its `id`, `is_collection` and `attributes`) that goes on after position
-    /// `after` of the log's life `epoch`, without gap or duplicate. If history is cut while it is
-    /// still being read, the subscription ends with an error (503).
+    /// A subscription to what `of` names that goes on after position `after` of the log's life
+    /// `epoch`, without gap or duplicate. If history is cut while it is still being read, the
+    /// subscription says so with a [`kora_resource::Message::Gap`] and shows the current records.
     pub fn replay(self: &Arc<Self>, of: &Subscribe, epoch: Epoch, after: Seq) -> Result<Replay> {
         if epoch != self.epoch() {
             return Ok(Replay::Gap(Gap::OtherEpoch));
         }
-        let covered = Covered::new(of)?;
-        let mut subscription = Subscription::register(self, &covered, of.attributes.clone())?;
-        if after > subscription.floor {
-            return Ok(Replay::Gap(Gap::Ahead));
+        if let Some(gap) = gap(self, after, self.owner().head()?)? {
+            return Ok(Replay::Gap(gap));
         }
-        let trimmed =
-            self.owner().environment().read(|txn, trees| trimmed(txn, trees, self.id()))?;
-        if trimmed > after {
-            return Ok(Replay::Gap(Gap::Trimmed(trimmed)));
-        }
-        subscription.phase = Phase::History(History::after(covered, after, subscription.floor));
-        subscription.read_batch()?;
-        Ok(Replay::Continues(subscription))
+        let resume = Some(Position { epoch, seq: after });
+        Ok(Replay::Continues(Subscription::new(self, Subscribe { resume, ..of.clone() })?))
     }
+}
+
+/// Why the log, whose last position is `head`, does not tell everything after `after`.
+pub(super) fn gap(table: &Table, after: Seq, head: Seq) -> Result<Option<Gap>> {
+    if after > head {
+        return Ok(Some(Gap::Ahead));
+    }
+    let trimmed =
+        table.owner().environment().read(|txn, trees| trimmed(txn, trees, table.id()))?;
+    Ok((trimmed > after).then_some(Gap::Trimmed(trimmed)))
 }

@@ -14,6 +14,8 @@ use crate::{StoreError, Table, catalog};
 /// One batch holds about this many bytes and at most this many records.
 const BATCH_BYTES: usize = 64 << 10;
 const BATCH_RECORDS: usize = 128;
+/// A batch of a pattern that few ids match ends after this many.
+const BATCH_KEYS: usize = 2048;
 
 /// A reading of the current records in progress.
 #[derive(Debug)]
@@ -81,7 +83,9 @@ impl Snapshot {
             None => None,
         };
         let start = match &self.covered {
-            Covered::Record(key) | Covered::Prefix(key, _) => record_key(table.id(), key),
+            Covered::Record(key) | Covered::Prefix(key, _) | Covered::Pattern(key, _) => {
+                record_key(table.id(), key)
+            }
             Covered::Table => record_key(table.id(), &[]),
         };
         let end = match &self.covered {
@@ -90,7 +94,7 @@ impl Snapshot {
                 end.push(0);
                 Some(end)
             }
-            Covered::Prefix(..) | Covered::Table => after_prefix(&start),
+            Covered::Prefix(..) | Covered::Pattern(..) | Covered::Table => after_prefix(&start),
         };
         let low = match &after {
             Some(after) => Bound::Excluded(&after[..]),
@@ -98,16 +102,19 @@ impl Snapshot {
         };
         let high = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..]));
         let mut frames = Vec::new();
-        let (mut last, mut bytes) = (None, 0);
+        let (mut last, mut bytes, mut looked_at) = (None, 0, 0);
         let seen = table.owner().environment().read(|txn, trees| {
             let range = trees.records.range(txn, &(low, high)).map_err(StoreError::from)?;
             for entry in range {
                 let (key, value) = entry.map_err(StoreError::from)?;
-                if let Some(record) = visible_record(value)? {
+                looked_at += 1;
+                if self.covered.contains(id_of(key))
+                    && let Some(record) = visible_record(value)?
+                {
                     bytes += value.len();
                     frames.push(frame(id_of(key), record)?);
                 }
-                if bytes >= BATCH_BYTES || frames.len() >= BATCH_RECORDS {
+                if bytes >= BATCH_BYTES || frames.len() >= BATCH_RECORDS || looked_at >= BATCH_KEYS {
                     last = Some(Key::from_slice(id_of(key)));
                     break;
                 }

@@ -78,9 +78,8 @@ impl Resource for Table {
     fn connect(self: Arc<Self>, connect: Connect) -> ResourceFuture<Outgoing> {
         Box::pin(async move {
             let attributes = Caller::new(&self, &connect.context).readable()?;
-            let Target { id, is_collection, .. } = connect.target;
             // `/T` is the whole table too, as in the v5 line.
-            let options = Subscribe { id, is_collection, attributes, ..Subscribe::default() };
+            let options = Subscribe { attributes, ..Subscribe::new(connect.target, connect.options) };
             let events =
                 Events { subscription: self.subscribe(options)?, incoming: connect.incoming };
             Ok(Box::pin(events) as Outgoing)
@@ -224,8 +223,8 @@ impl Table {
             }
             (_, body) => drop(object(body)?),
         }
-        transaction.commit().await?;
-        Ok(Reply::default())
+        let seq = transaction.commit().await?.seq;
+        Ok(Reply { seq, ..Reply::default() })
     }
 
     async fn merge(
@@ -305,8 +304,8 @@ impl Table {
                 }
             }
         }
-        transaction.commit().await?;
-        Ok(Reply::value(Value::Bool(true)))
+        let seq = transaction.commit().await?.seq;
+        Ok(Reply { seq, ..Reply::value(Value::Bool(true)) })
     }
 
     async fn send(
@@ -319,8 +318,8 @@ impl Table {
         caller.publish(&id, body.as_ref().and_then(Value::as_object))?;
         let mut transaction = Transaction::default();
         transaction.publish(&self, id, body.unwrap_or_default())?;
-        transaction.commit().await?;
-        Ok(Reply::default())
+        let seq = transaction.commit().await?.seq;
+        Ok(Reply { seq, ..Reply::default() })
     }
 
     /// The key that a record carries.
@@ -407,7 +406,6 @@ impl Stream for Events {
                 this.incoming = None;
             }
         }
-        let frame = std::task::ready!(Pin::new(&mut this.subscription).poll_next(cx));
-        Poll::Ready(frame.map(|frame| frame.map(Message::Event)))
+        Pin::new(&mut this.subscription).poll_next(cx)
     }
 }

@@ -1,6 +1,7 @@
 use futures_util::StreamExt;
 use kora_resource::{
-    Call, Connect, EventKind, Item, Message, Reply, ReplyBody, Resource, Target, Verb,
+    Call, Connect, EventKind, Item, Message, Opens, Reply, ReplyBody, Resource, StreamOptions, Target,
+    Verb,
 };
 
 use super::*;
@@ -138,13 +139,22 @@ async fn connecting_is_subscribing() {
     let fixture = Fixture::new();
     let table = fixture.table(DOG);
     fixture.put(&table, dog("1", "a", 1)).await;
-    let connect = Connect { target: Target::collection(), context: Arc::default(), incoming: None };
+    let connect = Connect {
+        target: Target::collection(),
+        context: Arc::default(),
+        incoming: None,
+        opens: Opens::Connect,
+        options: StreamOptions::default(),
+    };
     let mut outgoing = Arc::clone(&table).connect(connect).await.expect("connects");
     call(&table, Verb::Publish, "/1", Some("hello".into())).await.expect("publishes");
-    for kind in [EventKind::Put, EventKind::Message] {
+    let mut kinds = Vec::new();
+    while kinds.len() < 2 {
         match outgoing.next().await.expect("goes on").expect("a message") {
-            Message::Event(frame) => assert_eq!(frame.event.kind, kind),
+            Message::Event(frame) => kinds.push(frame.event.kind),
+            Message::Position(_) => {}
             other => panic!("{other:?}"),
         }
     }
+    assert_eq!(kinds, [EventKind::Put, EventKind::Message]);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use kora_resource::value::json;
 use kora_resource::{
-    Call, Connect, Context, EventValue, Item, Message, Permission, Reply, ReplyBody, Resource,
-    Result, Role, Target, User, Value, Verb,
+    Call, Connect, Context, EventValue, Item, Message, Opens, Permission, Reply, ReplyBody, Resource,
+    Result, Role, StreamOptions, Target, User, Value, Verb,
 };
 
 use super::*;
@@ -168,20 +168,32 @@ async fn subscribers_see_what_they_may_read() {
     let fixture = Fixture::new();
     let table = fixture.table(DOG);
     fixture.put(&table, dog("a", "Ann", 1)).await;
-    let connect =
-        |who| Connect { target: Target::collection(), context: context(who), incoming: None };
+    let connect = |who| Connect {
+        target: Target::collection(),
+        context: context(who),
+        incoming: None,
+        opens: Opens::Subscribe,
+        options: StreamOptions::default(),
+    };
     let refused = Arc::clone(&table).connect(connect(None)).await;
     assert_eq!(refused.err().map(|error| error.status()), Some(401));
     let blind = user(r#"{"data":{"Dog":{"insert":true,"update":true,"delete":true}}}"#);
     let refused = Arc::clone(&table).connect(connect(blind)).await;
     assert_eq!(refused.err().map(|error| error.status()), Some(403));
     let who = user(r#"{"data":{"Dog":{"read":true,"attributes":{"name":{"read":true}}}}}"#);
-    let mut stream = Arc::clone(&table).connect(connect(who)).await.expect("may read");
+    let stream = Arc::clone(&table).connect(connect(who)).await.expect("may read");
     fixture.put(&table, dog("b", "Bob", 2)).await;
     let message = r#"{"id":"a","name":"said","age":9}"#;
     ask(&table, &Arc::default(), Verb::Publish, "/a", message).await.expect("publishes");
+    let mut frames = stream.filter_map(|message| {
+        std::future::ready(match message.expect("no failure") {
+            Message::Event(frame) => Some(frame),
+            Message::Position(_) => None,
+            other => panic!("{other:?}"),
+        })
+    });
     for expected in [r#"{"name":"Ann"}"#, r#"{"name":"Bob"}"#, r#"{"name":"said"}"#] {
-        let Some(Ok(Message::Event(frame))) = stream.next().await else { panic!("an event") };
+        let frame = frames.next().await.expect("an event");
         let value = match &frame.event.value {
             EventValue::Record(record) => Value::Object(record.to_map().expect("a record")),
             EventValue::Message(message) => message.clone(),
@@ -189,4 +201,22 @@ async fn subscribers_see_what_they_may_read() {
         };
         assert_eq!(text(&value), expected);
     }
+}
+
+#[tokio::test]
+async fn filters_do_not_tell_of_what_is_withheld() {
+    let fixture = Fixture::new();
+    let table = fixture.table(DOG);
+    let filtered = |attribute: &str| {
+        let who = user(r#"{"data":{"Dog":{"read":true,"attributes":{"name":{"read":true}}}}}"#);
+        let filter = kora_resource::query::parse(&format!("{attribute}=1")).expect("a query");
+        let options = StreamOptions { filter: Some(filter), ..StreamOptions::default() };
+        let target = Target::collection();
+        let context = context(who);
+        let opens = Opens::Subscribe;
+        Arc::clone(&table).connect(Connect { target, context, incoming: None, opens, options })
+    };
+    let refused = filtered("age").await;
+    assert_eq!(refused.err().map(|error| error.status()), Some(403));
+    assert!(filtered("name").await.is_ok());
 }

@@ -1,15 +1,25 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
-use kora_resource::{EventKind, EventValue, Frame};
+use kora_resource::{EventKind, EventValue, Frame, Message, Pattern, Position, query};
 
 use crate::{QueueLimit, Subscribe, Subscription};
 
 use super::*;
 
-async fn next(subscription: &mut Subscription) -> Arc<Frame> {
+async fn next_message(subscription: &mut Subscription) -> Message {
     let next = tokio::time::timeout(Duration::from_secs(10), subscription.next());
-    next.await.expect("in time").expect("goes on").expect("an event")
+    next.await.expect("in time").expect("goes on").expect("a message")
+}
+
+async fn next(subscription: &mut Subscription) -> Arc<Frame> {
+    loop {
+        match next_message(subscription).await {
+            Message::Event(frame) => return frame,
+            Message::Position(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// The text of an event: `put 1`, `delete 1`, `message 1`.
@@ -116,27 +126,100 @@ async fn history_by_count_and_by_time() {
     assert_eq!(table.subscribe(both).expect_err("not both").status(), 400);
 }
 
+/// What does not fit its queue a slow reader gets from the log: everything, once, in order.
 #[tokio::test]
-async fn a_reader_that_is_too_slow_is_told() {
+async fn a_reader_that_is_too_slow_reads_the_log() {
     let fixture =
         Fixture::with(StoreOptions { queue_limit: QueueLimit(4096), ..StoreOptions::default() });
     let table = fixture.table(DOG);
     let mut slow = table.subscribe(Subscribe::default()).expect("subscribes");
-    for n in 0..100 {
+    for round in 0..3 {
+        for n in 0..100 {
+            fixture.put(&table, dog(&n.to_string(), "x", round * 100 + n)).await;
+        }
+        assert!(slow.queued_bytes() <= 4096);
+        for n in 0..100 {
+            assert_eq!(told(&*next(&mut slow).await), format!("put {n}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_position_is_gone_on_from() {
+    let fixture = Fixture::new();
+    let table = fixture.table(DOG);
+    for n in 0..700 {
         fixture.put(&table, dog(&n.to_string(), "x", n)).await;
     }
-    let mut seen = 0;
-    let error = loop {
-        match tokio::time::timeout(Duration::from_secs(10), slow.next()).await.expect("in time") {
-            Some(Ok(_)) => seen += 1,
-            Some(Err(error)) => break error,
-            None => panic!("cut without a word"),
-        }
-        assert!(seen < 200);
+    let mut first = table.subscribe(collection(None)).expect("subscribes");
+    told_next(&mut first, 700).await;
+    let Message::Position(position) = next_message(&mut first).await else { panic!("a position") };
+    assert_eq!(position.epoch, table.epoch());
+    let from = |seq: u64| Subscribe {
+        resume: Some(Position { seq: kora_resource::Seq(seq), ..position }),
+        ..collection(None)
     };
-    assert_eq!(error.status(), 503);
-    assert!(error.message.contains("too slow"), "{error}");
-    assert!(slow.next().await.is_none());
+    let mut again = table.subscribe(from(position.seq.0 - 2)).expect("subscribes");
+    assert_eq!(told_next(&mut again, 2).await, ["put 698", "put 699"]);
+    fixture.put(&table, dog("new", "x", 1)).await;
+    assert_eq!(told_next(&mut again, 1).await, ["put new"]);
+    let ahead = from(position.seq.0 + 100);
+    let epoch = kora_resource::Epoch(!position.epoch.0);
+    let other = Subscribe { resume: Some(Position { epoch, ..position }), ..collection(None) };
+    for lost in [ahead, other] {
+        let mut lost = table.subscribe(lost).expect("subscribes");
+        assert!(matches!(next_message(&mut lost).await, Message::Gap));
+        assert_eq!(told_next(&mut lost, 701).await.len(), 701);
+    }
+}
+
+#[tokio::test]
+async fn patterns_choose_current_records_and_changes() {
+    let fixture = Fixture::new();
+    let table = fixture.table(DOG);
+    let ids = ["a", "a/x", "a/x/y", "b/x", "c/y"];
+    for id in ids {
+        fixture.put(&table, dog(id, "x", 1)).await;
+    }
+    for (pattern, expected) in [
+        ("+", &["a"][..]),
+        ("a/+", &["a/x"]),
+        ("+/x", &["a/x", "b/x"]),
+        ("+/x/#", &["a/x/y"]),
+        ("a/#", &["a/x", "a/x/y"]),
+        ("#", &ids),
+    ] {
+        let pattern = Some(Pattern::parse(pattern).expect(pattern));
+        let subscribe = Subscribe { pattern, is_collection: true, ..Subscribe::default() };
+        let mut subscription = table.subscribe(subscribe).expect("subscribes");
+        let expected: Vec<_> = expected.iter().map(|id| format!("put {id}")).collect();
+        assert_eq!(told_next(&mut subscription, expected.len()).await, expected);
+        for id in ids {
+            fixture.put(&table, dog(id, "y", 2)).await;
+        }
+        assert_eq!(told_next(&mut subscription, expected.len()).await, expected);
+    }
+    let children = Subscribe { only_children: true, ..collection(Some("a/")) };
+    let mut children = table.subscribe(children).expect("subscribes");
+    assert_eq!(told_next(&mut children, 1).await, ["put a/x"]);
+}
+
+#[tokio::test]
+async fn a_record_that_no_longer_matches_leaves() {
+    let fixture = Fixture::new();
+    let table = fixture.table(DOG);
+    fixture.put(&table, dog("young", "x", 1)).await;
+    fixture.put(&table, dog("old", "x", 9)).await;
+    let filter = Some(query::parse("age=gt=5").expect("well formed"));
+    let mut olds =
+        table.subscribe(Subscribe { filter, ..collection(None) }).expect("subscribes");
+    assert_eq!(told_next(&mut olds, 1).await, ["put old"]);
+    fixture.put(&table, dog("young", "x", 2)).await;
+    fixture.put(&table, dog("young", "x", 7)).await;
+    fixture.put(&table, dog("old", "x", 3)).await;
+    fixture.delete(&table, "old").await;
+    fixture.delete(&table, "young").await;
+    assert_eq!(told_next(&mut olds, 3).await, ["put young", "leave old", "delete young"]);
 }
 
 /// Subscribers that begin at random moments under concurrent writes: each event of the log after

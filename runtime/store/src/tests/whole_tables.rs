@@ -48,11 +48,8 @@ async fn history_is_what_the_log_says_between_two_times() {
     let second = fixture.put(&table, dog("b", "Bob", 1)).await.version.expect("a version").0;
     fixture.delete(&table, "a").await;
     let kinds = |id: Option<&str>, start: f64, end: f64| {
-        let range = HistoryRange {
-            id: id.map(Id::from),
-            after: Some(start.next_down()),
-            before: Some(end),
-        };
+        let (after, before) = (Some(start.next_down()), Some(end));
+        let range = HistoryRange { id: id.map(Id::from), after, before };
         let mut history = table.history(range).expect("reads");
         let mut found = Vec::new();
         loop {

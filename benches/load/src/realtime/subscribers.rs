@@ -1,21 +1,17 @@
-//! Many WebSocket subscribers on one thread: a handshake, and then only as much of the frames as tells which
+//! Many subscribers on one thread: after the handshake only as much of the messages is read as tells which
 //! change arrived and when.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::http1::Exchange;
-
-/// Any key will do: the answer to it is not checked.
-const UPGRADE: &str = "GET /Tick/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a29yYS1sb2FkLXRlc3QtMQ==\r\n\r\n";
+use super::transport::Transport;
 
 /// No event for this long after the last change: what has not arrived will not.
 const QUIET: Duration = Duration::from_secs(2);
@@ -26,32 +22,47 @@ struct Subscriber {
     is_open: bool,
 }
 
+/// A change that has come to one subscriber.
 pub(crate) struct Arrival {
     pub(crate) change: usize,
     pub(crate) at: Instant,
 }
 
+/// What the writers and the reader of one run tell each other.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// How many changes there are; 0 while that is not known.
+    pub(crate) expected: AtomicUsize,
+    /// How many have arrived, at all subscribers together.
+    pub(crate) arrived: AtomicUsize,
+}
+
 pub(crate) struct Subscribers {
+    transport: Transport,
     poll: Poll,
     all: Vec<Subscriber>,
 }
 
 impl Subscribers {
-    pub(crate) fn connect(address: SocketAddr, count: usize) -> Result<Subscribers> {
+    /// Connects `count` of them; `path` tells what the one of a number subscribes to.
+    pub(crate) fn connect(
+        transport: Transport,
+        address: SocketAddr,
+        count: usize,
+        path: impl Fn(usize) -> String,
+    ) -> Result<Subscribers> {
         let poll = Poll::new()?;
         let mut all = Vec::with_capacity(count);
         for number in 0..count {
-            let mut exchange =
-                Exchange::connect(address).with_context(|| format!("subscriber {number}"))?;
-            let (response, _) = exchange.send(UPGRADE.as_bytes())?;
-            ensure!(response.status == 101, "the upgrade was answered with {}", response.status);
-            let (stream, received) = exchange.into_parts();
+            let (stream, received) = transport
+                .subscribe(address, &path(number), number)
+                .with_context(|| format!("{} subscriber {number}", transport.name()))?;
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
             all.push(Subscriber { stream, received, is_open: true });
         }
-        Ok(Subscribers { poll, all })
+        Ok(Subscribers { transport, poll, all })
     }
 
     /// How many the server has not cut off.
@@ -59,15 +70,15 @@ impl Subscribers {
         self.all.iter().filter(|subscriber| subscriber.is_open).count()
     }
 
-    /// Collects arrivals of changes from `first` on, until every subscriber has the `expected` number of them
-    /// (0: not yet known) or nothing comes any more.
-    pub(crate) fn collect(&mut self, first: usize, expected: &AtomicUsize) -> Result<Vec<Arrival>> {
+    /// Collects arrivals of changes from `first` on, until every subscriber has the expected number of them
+    /// or nothing comes any more.
+    pub(crate) fn collect(&mut self, first: usize, progress: &Progress) -> Result<Vec<Arrival>> {
         let mut arrivals = Vec::new();
         let mut events = Events::with_capacity(1024);
         let mut last = Instant::now();
         let mut chunk = vec![0; 64 * 1024];
         loop {
-            let changes = expected.load(Ordering::Acquire);
+            let changes = progress.expected.load(Ordering::Acquire);
             if changes > 0 && (arrivals.len() >= changes * self.open() || last.elapsed() > QUIET) {
                 return Ok(arrivals);
             }
@@ -76,7 +87,9 @@ impl Subscribers {
                 let subscriber = &mut self.all[event.token().0];
                 if subscriber.read(&mut chunk)? {
                     last = Instant::now();
-                    subscriber.take_frames(first, last, &mut arrivals);
+                    let before = arrivals.len();
+                    subscriber.take_messages(self.transport, first, last, &mut arrivals);
+                    progress.arrived.fetch_add(arrivals.len() - before, Ordering::Release);
                 }
             }
         }
@@ -101,30 +114,31 @@ impl Subscriber {
         Ok(self.received.len() > before)
     }
 
-    fn take_frames(&mut self, first: usize, at: Instant, arrivals: &mut Vec<Arrival>) {
+    fn take_messages(
+        &mut self,
+        transport: Transport,
+        first: usize,
+        at: Instant,
+        arrivals: &mut Vec<Arrival>,
+    ) {
         let mut taken = 0;
-        while let Some((payload, end)) = frame(&self.received[taken..]) {
-            let payload = &self.received[taken + payload..taken + end];
+        let mut answers = Vec::new();
+        while let Some(framed) = transport.split(&self.received[taken..]) {
+            let payload = &self.received[taken + framed.payload.start..taken + framed.payload.end];
             if let Some(change) = change_number(payload)
                 && change >= first
             {
                 arrivals.push(Arrival { change, at });
             }
-            taken += end;
+            answers.extend(framed.answer.into_iter().flatten());
+            taken += framed.end;
         }
         self.received.drain(..taken);
+        // Acknowledgements are small and the server reads them: a socket that takes none is one cut off.
+        if !answers.is_empty() && self.stream.write_all(&answers).is_err() {
+            self.is_open = false;
+        }
     }
-}
-
-/// Where the payload of the frame at the start of `bytes` begins and ends. A server's frames are not masked.
-fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
-    let (start, length) = match *bytes.get(1)? & 0x7f {
-        126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
-        short => (2, u64::from(short)),
-    };
-    let end = start + usize::try_from(length).ok()?;
-    (bytes.len() >= end).then_some((start, end))
 }
 
 /// The attribute `n` of the record in an event.
@@ -137,14 +151,6 @@ fn change_number(event: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frames_of_each_length_form() {
-        assert_eq!(frame(&[0x81, 3, 1, 2, 3, 0x81]), Some((2, 5)));
-        assert_eq!(frame(&[0x81, 3, 1, 2]), None);
-        let long = [&[0x81, 126, 0, 200][..], &[0; 200]].concat();
-        assert_eq!(frame(&long), Some((4, 204)));
-    }
 
     #[test]
     fn the_number_of_a_change_is_found_in_its_event() {
