@@ -6,8 +6,8 @@ use crate::harness::guest::{build, target_folder};
 use crate::harness::{Server, kora};
 
 /// `kora new --rust` in a folder that each run has again: cargo would keep what it compiled for every other.
-fn new(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+fn new() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-in-rust");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
@@ -17,12 +17,12 @@ fn new(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_new_component_in_rust_builds_and_answers() {
-    let data = tempfile::tempdir().unwrap();
-    let dogs = new("new-and-run");
+async fn a_new_component_in_rust_builds_and_answers_and_so_does_what_is_saved() {
+    let (run, dev) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dogs = new();
     let built = build(&dogs).unwrap();
     assert!(built.contains("resources/guest.wasm"), "{built}");
-    let server = Server::start(&["run"], &dogs, data.path());
+    let server = Server::start(&["run"], &dogs, run.path());
     server.put("/Dog/rex", r#"{"name":"Rex","age":3}"#).await.expect(204);
     let older = server.send("POST", "/Birthday/rex", &[], "").await.expect(200);
     assert_eq!(older.body, r#"{"id":"rex","name":"Rex","age":4}"#);
@@ -38,24 +38,10 @@ async fn a_new_component_in_rust_builds_and_answers() {
         () = birthdays => {}
     }
 
-    // A mistake is the compiler's to tell, and leaves the guest that is there.
-    let source = dogs.join("guest/src/lib.rs");
-    let text = std::fs::read_to_string(&source).unwrap();
-    std::fs::write(&source, text.replace("dog.age += 1", "dog.age += one")).unwrap();
-    let error = build(&dogs).unwrap_err();
-    assert!(error.contains("cannot find value `one`") && error.contains("does not build"), "{error}");
-    assert!(dogs.join("resources/guest.wasm").is_file());
-}
-
-#[tokio::test]
-async fn a_saved_source_is_built_and_served() {
-    let data = tempfile::tempdir().unwrap();
-    let dogs = new("new-and-dev");
-    // The first build is not what is waited for here.
-    build(&dogs).unwrap();
+    // `kora dev` builds what is saved, and serves it.
     let mut command = kora();
     command.env("CARGO_TARGET_DIR", target_folder());
-    let server = Server::start_command(command, 1, &["dev"], &dogs, data.path());
+    let server = Server::start_command(command, 1, &["dev"], &dogs, dev.path());
     server.put("/Dog/rex", r#"{"name":"Rex","age":3}"#).await.expect(204);
     assert_eq!(server.send("POST", "/Birthday/rex", &[], "").await.expect(200).json()["age"], 4);
     let source = dogs.join("guest/src/lib.rs");
@@ -63,9 +49,15 @@ async fn a_saved_source_is_built_and_served() {
     std::fs::write(&source, text.replace("dog.age += 1", "dog.age += 100")).unwrap();
     server.stdout.wait_for("resources/guest.wasm");
     assert_eq!(server.send("POST", "/Birthday/rex", &[], "").await.expect(200).json()["age"], 104);
-    std::fs::write(&source, "no Rust").unwrap();
+
+    // A mistake is the compiler's to tell, and leaves the guest that is there.
+    std::fs::write(&source, text.replace("dog.age += 1", "dog.age += one")).unwrap();
     server.stderr.wait_for("Not built, the guest that is there goes on");
+    server.stderr.wait_for("cannot find value `one`");
     server.send("POST", "/Birthday/rex", &[], "").await.expect(200);
+    drop(server);
+    assert!(build(&dogs).unwrap_err().contains("does not build"));
+    assert!(dogs.join("resources/guest.wasm").is_file());
 }
 
 #[test]

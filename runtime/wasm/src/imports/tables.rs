@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use kora_resource::query::from_value;
-use kora_resource::{Error, Event, EventValue, Id, Map, Query, Record, Result, Value};
+use kora_resource::{Error, Event, EventValue, Id, Map, Message, Query, Record, Result, Value};
 use kora_store::{Subscribe, Table, Transaction};
 use wasmtime::component::{Access, Accessor, HasSelf, Resource};
 
@@ -213,7 +213,17 @@ impl<T: Send + 'static> HostTableWithStore<T> for HasSelf<State> {
             Err(error) => return Ok(Err(failure(&error))),
         };
         let events: Encoded =
-            Box::pin(subscription.map(move |frame| envelope(&frame?.event, encoding)));
+            Box::pin(subscription.filter_map(move |message| {
+                let event = match message {
+                    Ok(Message::Event(frame)) => Some(envelope(&frame.event, encoding)),
+                    // For clients that resume; a guest begins with what is there now.
+                    Ok(
+                        Message::Position(_) | Message::Gap | Message::Value(_) | Message::Raw { .. },
+                    ) => None,
+                    Err(error) => Some(Err(error)),
+                };
+                std::future::ready(event)
+            }));
         Ok(Ok(streams::to_guest(access, events)?))
     }
 }
