@@ -5,6 +5,7 @@
 
 mod accounts;
 mod administrator;
+mod build;
 mod log;
 mod log_line;
 mod new;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 #[command(after_help = "\
 Examples:
   kora new dogs && kora dev dogs     make an application and serve it, reloading on every save
+  kora new --rust dogs               the same with resources in Rust
   kora run apps --port 8080          serve all applications below the folder apps
   kora run . --data /var/lib/dogs    keep the data elsewhere
   kora run . --HTTP_PORT=8080        any setting of Harper's, as a flag or a variable")]
@@ -41,6 +43,8 @@ enum Command {
     Dev(serving::Serving),
     /// Make a new application that works
     New(new::New),
+    /// Compile an application's resources in Rust to WebAssembly
+    Build(build::Build),
     /// Write TypeScript declarations of an application's tables, for editors
     Types(types::Types),
     /// Add, list, change or remove the users of a server that is not running
@@ -60,6 +64,10 @@ pub(crate) fn main() -> ExitCode {
         Command::New(new) => {
             start_log();
             new.write()
+        }
+        Command::Build(build) => {
+            start_log();
+            build.build()
         }
         Command::Types(types) => {
             start_log();

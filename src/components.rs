@@ -12,6 +12,7 @@ mod discovery;
 mod entries;
 mod environment;
 mod failed_resource;
+pub(crate) mod guest_builds;
 mod packages;
 mod plugin_packages;
 pub mod registry;
@@ -35,7 +36,7 @@ use crate::config::static_options::{Missing, Order};
 use crate::http::chain::Chain;
 use crate::users::Users;
 use application::Application;
-pub use application::{LoadFailure, StaticMount};
+pub use application::{Guests, LoadFailure, StaticMount};
 use registry::{Claim, Registration, Registry, Served};
 
 /// Everything that is served at one moment.
@@ -114,6 +115,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// JavaScript workers of each application.
     pub workers: NonZeroUsize,
+    /// Where guests in WebAssembly run.
+    pub guests: Arc<Guests>,
     /// How long what a replaced generation began may go on.
     pub grace: Duration,
     /// Whom `roles.yaml` and the classes of an application are about.

@@ -7,6 +7,8 @@
 pub mod component;
 pub mod file_set;
 pub mod files_option;
+pub mod guests;
+pub mod limits;
 pub mod mqtt;
 mod permissions;
 pub mod root;

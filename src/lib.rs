@@ -5,12 +5,14 @@
 //! command line over it; tests and benches may call it directly.
 //!
 //! Which module to open: [`config`] reads flags and `config.yaml`; [`components`] finds, loads and
-//! reloads applications and keeps the registry of paths; [`http`] is the listener, the router, REST
-//! and static files; [`realtime`] is WebSocket and SSE; [`users`] keeps users, roles and sessions. The last two see only the
+//! reloads applications and keeps the registry of paths; [`guest_crates`] compiles guests in Rust;
+//! [`http`] is the listener, the router, REST and static files; [`realtime`] is WebSocket and SSE;
+//! [`users`] keeps users, roles and sessions. `http` and `realtime` see only the
 //! [`kora_resource::Resource`] trait.
 
 pub mod components;
 pub mod config;
+pub mod guest_crates;
 pub mod http;
 pub mod realtime;
 mod server;

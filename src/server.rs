@@ -13,8 +13,9 @@ use kora_store::{Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::components::guest_builds;
 use crate::components::watch::{Watch, watch};
-use crate::components::{Components, LoadFailure, Settings};
+use crate::components::{Components, Guests, LoadFailure, Settings};
 use crate::config::mqtt::{DEFAULT_MQTT_PORT, MqttOverWebSocket, MqttPort};
 use crate::config::{Config, LocalClients, Reloading};
 use crate::http::authentication::Authentication;
@@ -74,15 +75,25 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     users.ensure_administrator(config.administrator.clone()).await?;
     // Made by the store; resolved, so that it is recognised below the resolved folder.
     let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
+    let guests = Arc::new(Guests::new(config.workers.get(), data.join(".wasm")));
     let components_root = match &config.components_root {
         Some(folder) => Some(existing_folder(folder)?),
         None => None,
     };
+    if config.reloading == Reloading::OnChange {
+        let folders: Vec<PathBuf> =
+            components_root.iter().chain([&directory]).cloned().collect();
+        let build = move || guest_builds::build_all(folders.iter().map(PathBuf::as_path));
+        if let Err(error) = tokio::task::spawn_blocking(build).await {
+            tracing::error!("building the guests failed: {error}");
+        }
+    }
     let settings = Settings {
         directory,
         components_root,
         data,
         workers: config.workers,
+        guests,
         grace: config.grace,
         log_level: config.log_level.clone().or_else(|| config.root.log_level()),
         root: Arc::new(config.root.clone()),

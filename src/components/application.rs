@@ -4,6 +4,7 @@
 //! Each step that fails is remembered and answered for by an error on its paths; the other steps go
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
+mod guests;
 mod plugins;
 mod schemas;
 
@@ -28,7 +29,10 @@ use crate::config::component::{
     StaticOptions,
 };
 use crate::config::file_set::{FileSet, join, relative_path};
+use crate::config::guests::GuestOptions;
+use crate::config::limits::LimitOptions;
 use crate::users::{LoginResource, RolesFile};
+pub use guests::Guests;
 use schemas::{apply_schemas, registration};
 
 /// How long the server waits for guest code to end. Its threads give up by themselves before.
@@ -45,6 +49,8 @@ pub enum LoadFailure {
     Tables { application: String, source: Arc<StoreError> },
     #[error(transparent)]
     Resources(#[from] Arc<kora_js::LoadError>),
+    #[error(transparent)]
+    Guest(#[from] Arc<kora_wasm::LoadError>),
     #[error("the files of {application} can't be read: {source}")]
     Files { application: String, source: Arc<io::Error> },
     /// `place` is file and line of the configuration that names it.
@@ -113,6 +119,8 @@ pub(super) struct Application {
     environment: Option<EnvironmentFiles>,
     grants: kora_js::Grants,
     data: Option<FileSet>,
+    guests: GuestOptions,
+    limits: LimitOptions,
     roles: Option<FileSet>,
     guest: Option<Arc<kora_js::Generation>>,
 }
@@ -151,6 +159,8 @@ impl Application {
             environment: None,
             grants: kora_js::Grants::default(),
             data: None,
+            guests: GuestOptions::default(),
+            limits: LimitOptions::default(),
             roles: None,
             guest: None,
         };
@@ -164,6 +174,7 @@ impl Application {
         application.load_schemas(store).await;
         application.load_roles(settings, store).await;
         application.load_data(store).await;
+        application.load_guests(settings, store).await;
         let Some(environment) = application.prepare().await else { return application };
         let plugins = application.load_packages(settings, store, depth).await;
         application.load_code(plugins, environment, settings, store).await;
@@ -178,7 +189,11 @@ impl Application {
             return true;
         }
         let takes = |files: &Option<FileSet>| files.as_ref().is_some_and(|f| f.contains(&relative));
-        if takes(&self.schemas) || takes(&self.resources) || takes(&self.roles) {
+        if takes(&self.schemas)
+            || takes(&self.resources)
+            || takes(&self.guests.files)
+            || takes(&self.roles)
+        {
             return true;
         }
         !self.statics.as_ref().is_some_and(|mount| mount.options.files.contains(&relative))
@@ -274,6 +289,8 @@ impl Application {
         self.environment = config.environment;
         self.grants = config.grants;
         self.data = config.data;
+        self.guests = config.guests;
+        self.limits = config.limits;
         self.roles = config.roles;
         if config.login {
             self.registrations.push(Registration {
@@ -424,6 +441,7 @@ impl Application {
             workers: settings.workers,
             environment,
             grants: self.grants.clone(),
+            limits: self.limits.or(kora_js::DEFAULT_LIMITS),
             plugins: started,
             files: Some(Arc::new(Entries {
                 name: self.name.clone(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::runtime::Handle;
 
-use super::{Components, Reload};
+use super::{Components, Reload, guest_builds};
 use crate::config::file_set::{is_never_entered, relative_path};
 
 /// Events closer together than this are one change: editors write a file in several steps.
@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A change that goes on longer than this is reloaded in between.
 const LONGEST_GATHERING: Duration = Duration::from_secs(1);
+
+/// The file by which programs mark folders of theirs that can be made again (https://bford.info/cachedir).
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// Keeps the watching alive.
 pub struct Watch {
@@ -88,6 +91,7 @@ impl Folders {
 
     fn is_left_out(&self, path: &Path) -> bool {
         path == self.data
+            || path.join(CACHE_TAG).exists()
             || path.file_name().and_then(|name| name.to_str()).is_none_or(is_never_entered)
     }
 }
@@ -109,7 +113,9 @@ fn gather(
             }
         }
         paths.retain(|path| {
-            components.folders().any(|folder| is_worth_reloading(folder, &folders.data, path))
+            components.folders().any(|folder| {
+                is_worth_reloading(folder, &folders.data, path) && !is_build_output(folder, path)
+            })
         });
         if paths.is_empty() {
             continue;
@@ -119,8 +125,11 @@ fn gather(
                 tracing::warn!("{} is not watched for changes: {error}", path.display());
             }
         }
-        let paths: Vec<PathBuf> = paths.into_iter().collect();
-        reload(components, &paths, runtime);
+        let paths = paths.into_iter().collect();
+        let paths = guest_builds::rebuild(components.folders(), paths);
+        if !paths.is_empty() {
+            reload(components, &paths, runtime);
+        }
     }
 }
 
@@ -144,6 +153,12 @@ fn reload(components: &Arc<Components>, paths: &[PathBuf], runtime: &Handle) {
     }
 }
 
+/// Whether a compiler keeps its output there: cargo's target folder of a guest.
+fn is_build_output(directory: &Path, path: &Path) -> bool {
+    let mut inside = path.ancestors().take_while(|folder| *folder != directory);
+    inside.any(|folder| folder.join(CACHE_TAG).exists())
+}
+
 /// The path as the person who changed it sees it.
 fn shown(components: &Components, path: &Path) -> Option<String> {
     components.folders().find_map(|folder| relative_path(folder, path))
@@ -163,6 +178,18 @@ fn is_worth_reloading(directory: &Path, data: &Path, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_compiler_keeps_is_left_out() {
+        let app = tempfile::tempdir().unwrap();
+        let target = app.path().join("guest/target");
+        std::fs::create_dir_all(target.join("release")).unwrap();
+        assert!(!is_build_output(app.path(), &target.join("release")));
+        std::fs::write(target.join(CACHE_TAG), "").unwrap();
+        assert!(is_build_output(app.path(), &target.join("release")));
+        assert!(is_build_output(app.path(), &target));
+        assert!(!is_build_output(app.path(), &app.path().join("guest/src")));
+    }
 
     #[test]
     fn temporary_and_hidden_files_are_left_out() {

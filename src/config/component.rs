@@ -12,6 +12,8 @@ use serde_yaml_ng::Value;
 
 use super::file_set::FileSet;
 use super::files_option::{file_set, mount};
+use super::guests::{self, GuestOptions};
+use super::limits::LimitOptions;
 use super::permissions;
 pub use super::static_options::StaticOptions;
 use super::yaml::{expand, line_of_key, parse_mapping, to_value};
@@ -38,6 +40,10 @@ pub struct ComponentConfig {
     pub environment: Option<EnvironmentFiles>,
     /// What the application's code may touch outside its folder.
     pub grants: Grants,
+    /// Guests in WebAssembly.
+    pub guests: GuestOptions,
+    /// How much the application's code may use.
+    pub limits: LimitOptions,
     /// `dataLoader`: files with records for tables.
     pub data: Option<FileSet>,
     /// Files of roles.
@@ -169,6 +175,10 @@ impl ComponentConfig {
             rest: Some(RestOptions { last_modified: false, web_socket: true }),
             schemas: Some(files("*.graphql")),
             resources: Some(files("resources.{js,ts}")),
+            guests: GuestOptions {
+                files: Some(files(guests::DEFAULT_FILES)),
+                ..GuestOptions::default()
+            },
             statics: Some(StaticOptions::of(files("web/**"))),
             roles: Some(files("roles.yaml")),
             ..ComponentConfig::default()
@@ -209,7 +219,16 @@ impl ComponentConfig {
                     overrides: flag(options, "override")?.unwrap_or(false),
                 });
             }
-            "permissions" => self.grants = permissions::grants(options)?,
+            "permissions" => {
+                self.grants = permissions::grants(options)?;
+                self.guests.allowed_hosts = guests::allowed_hosts(options);
+            }
+            "wasmResource" => {
+                let default = guests::DEFAULT_FILES;
+                self.guests.files = Some(file_set(options, default, at.name, at.directory)?);
+            }
+            "guest" => self.guests.config = guests::config(options)?,
+            "limits" => self.limits = LimitOptions::read(options)?,
             "logging" => {
                 self.log_level = options.get("level").and_then(Value::as_str).map(str::to_owned);
             }
@@ -275,6 +294,9 @@ fn is_supported(key: &str) -> bool {
             | "dataLoader"
             | "loadEnv"
             | "permissions"
+            | "wasmResource"
+            | "guest"
+            | "limits"
             | "roles"
             | "login"
             | "logging"

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod client;
+pub mod guest;
 pub mod mqtt;
 pub mod npm;
 pub mod origin;
@@ -104,10 +105,14 @@ impl App {
 
     /// Writes a file as editors do: beside it, then in its place.
     pub fn write(&self, name: &str, text: &str) {
+        self.write_bytes(name, text.as_bytes());
+    }
+
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) {
         let path = self.directory().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let beside = path.with_extension("tmp");
-        std::fs::write(&beside, text).unwrap();
+        std::fs::write(&beside, bytes).unwrap();
         std::fs::rename(beside, path).unwrap();
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use futures_util::StreamExt;
 use kora_resource::schema::TableSchema;
 use kora_resource::{
-    BlobSink, Call, Connect, Context, Documentation, Error, Outgoing, Reply, ReplyBody, Resource,
-    ResourceFuture, Result, Target, VerbSet,
+    BlobSink, Call, Connect, Context, Documentation, Error, Exceeded, Outgoing, Reply, ReplyBody,
+    Resource, ResourceFuture, Result, Target, VerbSet,
 };
 use kora_store::Table;
 use tokio::sync::oneshot;
@@ -51,6 +51,20 @@ impl ClassResource {
             .upgrade()
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))
     }
+
+    /// The worker's answer. Past `limits.wallTime` the caller is told so; the code, which waits for something, goes on
+    /// unheard.
+    async fn within_wall_time<T>(
+        &self,
+        generation: &Generation,
+        answered: oneshot::Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limits = generation.limits();
+        match tokio::time::timeout(limits.wall_time, answered).await {
+            Ok(answer) => answer.map_err(|_| unanswered())?,
+            Err(_) => Err(limits.error(Exceeded::WallTime, &self.name)),
+        }
+    }
 }
 
 /// The worker ended before it answered.
@@ -81,7 +95,7 @@ impl Resource for ClassResource {
             let (answer, answered) = oneshot::channel();
             let job = Job::Call { export: self.export, call, answer };
             let in_flight = generation.submit(job, Some(&self.served_by))?;
-            let mut reply = answered.await.map_err(|_| unanswered())??;
+            let mut reply = self.within_wall_time(&generation, answered).await?;
             if let ReplyBody::Value(value) = &mut reply.body
                 && value.has_blobs()
             {
@@ -130,7 +144,7 @@ impl Resource for ClassResource {
             let job = Job::Connect { export: self.export, connect, opening };
             let _in_flight = generation.submit(job, Some(&self.served_by))?;
             // Given up while it waits, this drops the stream: the class hears that the client is gone.
-            Ok(match answered.await.map_err(|_| unanswered())?? {
+            Ok(match self.within_wall_time(&generation, answered).await? {
                 Consent::Stream => Box::pin(stream) as Outgoing,
                 Consent::Nothing => Box::pin(futures_util::stream::empty()),
             })

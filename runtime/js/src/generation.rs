@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use kora_resource::middleware::Middleware;
 use kora_resource::schema::Protocols;
-use kora_resource::{Accounts, Error, Resource, Result, Value};
+use kora_resource::{Accounts, Error, Limits, Resource, Result, Value};
 use kora_store::{Source, Store, Table};
 use tokio::sync::{oneshot, watch};
 
@@ -55,6 +55,8 @@ pub struct Application {
     pub environment: HashMap<String, String>,
     /// What it may touch outside its isolate.
     pub grants: Grants,
+    /// How much it may use.
+    pub limits: Limits,
 }
 
 /// What lies around a component's code, the same for all of its workers.
@@ -64,6 +66,7 @@ pub(crate) struct Surroundings {
     pub(crate) temporary: PathBuf,
     pub(crate) environment: HashMap<String, String>,
     pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
 }
 
 impl Surroundings {
@@ -82,7 +85,8 @@ impl Surroundings {
             .collect();
         environment.insert("TMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
         environment.extend(application.environment.clone());
-        Surroundings { directory, temporary, environment, grants: application.grants.clone() }
+        let (grants, limits) = (application.grants.clone(), application.limits);
+        Surroundings { directory, temporary, environment, grants, limits }
     }
 }
 
@@ -107,6 +111,7 @@ pub struct Generation {
     /// No two generations of a process have the same.
     number: u64,
     open_sockets: Arc<AtomicUsize>,
+    limits: Limits,
     store: Arc<Store>,
     sources: Vec<BoundSource>,
     /// Where the search for an idle worker begins.
@@ -194,6 +199,7 @@ pub async fn load(
             plugin_failures,
             number,
             open_sockets: Arc::default(),
+            limits: application.limits,
             store,
             next: AtomicUsize::new(0),
             this: this.clone(),
@@ -345,6 +351,10 @@ impl Generation {
         workers.drain(..).map(Worker::end).collect()
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.store
     }
@@ -373,6 +383,12 @@ impl Generation {
         let serves =
             |worker: &&Worker| served_by.is_none_or(|served_by| served_by.contains(worker.index()));
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        let running: usize = workers.iter().map(Worker::in_flight).sum();
+        if running >= self.limits.concurrency {
+            return Err(Error::unavailable(format!(
+                "the component has as many calls under way as limits.concurrency allows, {running}: try again"
+            )));
+        }
         let before = CallOrigin::find(job.origins(), self.number);
         let before = before.and_then(|origin| workers.get(origin.worker));
         if let Some(worker) = before.filter(serves) {
@@ -382,7 +398,7 @@ impl Generation {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
-            .filter(serves)
+            .filter(|worker| serves(worker) && !worker.is_gone())
             .min_by_key(|worker| worker.in_flight())
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
             .submit(job)

@@ -5,25 +5,25 @@
 
 pub(crate) mod plugins;
 mod requests;
+mod serving;
+
+pub(crate) use serving::Served;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{JsRuntime, ModuleSpecifier, PollEventLoopOptions, RuntimeOptions, v8};
-use kora_resource::{Call, Opens, StreamOptions, Target, User, Value, Verb};
+use kora_resource::{Call, Exceeded, Limits, Opens, StreamOptions, Target, User, Value, Verb};
 use kora_store::{Load, SourceChange};
 use slab::Slab;
-use tokio::sync::mpsc;
 
 use crate::bodies::Bodies;
 use crate::error::{LoadError, describe};
 use crate::modules::{ComponentModules, HOST_MODULE};
 use crate::node::{self, NodeState, Packages};
-use crate::open_transactions::{ABORTED, FLAGGED, OpenTransactions, Overdue};
+use crate::open_transactions::OpenTransactions;
 use crate::ops::administration::OpenHistories;
 use crate::ops::host::OpenItems;
 use crate::ops::plugins::Plugins;
@@ -32,13 +32,12 @@ use crate::permissions::{self, ReadableRoots};
 use crate::plugin::Plugin;
 use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
+use crate::watchdog::Pulse;
 use crate::worker::{Job, WorkerOptions};
 use crate::{blobs, extension, stream_options, values, web};
 
-/// How often transactions that were left open are looked for.
-const SWEEP: Duration = Duration::from_secs(5);
-/// How long a worker that ends goes on with what was begun.
-const DRAIN: Duration = Duration::from_secs(2);
+/// What an isolate whose heap is full may still allocate, each time that it asks.
+const ROOM_TO_STOP: usize = 32 << 20;
 /// How many users an isolate keeps the objects of; the oldest goes first.
 const USERS: usize = 64;
 
@@ -52,6 +51,10 @@ pub(crate) struct Isolate {
     entry: Option<Entry>,
     plugins: Arc<[Plugin]>,
     users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
+    limits: Limits,
+    pulse: Arc<Pulse>,
+    /// The export whose method is being entered; `None` while the event loop runs.
+    entered: Option<usize>,
 }
 
 /// The host's functions in JavaScript (`harperdb/dispatch.ts`).
@@ -74,7 +77,7 @@ fn missing(name: &str) -> CoreError {
 }
 
 impl Isolate {
-    pub(crate) fn new(options: WorkerOptions) -> Result<Isolate, LoadError> {
+    pub(crate) fn new(options: WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, LoadError> {
         let session = blobs::Session::begin(&options.store);
         let around = &options.surroundings;
         let readable = ReadableRoots::new(&around.directory, &around.temporary, &around.grants);
@@ -98,10 +101,11 @@ impl Isolate {
             module_loader: Some(Rc::new(ComponentModules::new(packages))),
             extension_transpiler: Some(Rc::new(extension::transpile)),
             extensions,
+            create_params: Some(v8::CreateParams::default().heap_limits(0, around.limits.memory)),
             ..RuntimeOptions::default()
         });
         let application = options.application.clone();
-        let js = created.map_err(|error| LoadError::Worker {
+        let mut js = created.map_err(|error| LoadError::Worker {
             application: application.to_string(),
             message: describe(&error),
         })?;
@@ -141,6 +145,13 @@ impl Isolate {
                 application: application.clone(),
             });
         }
+        pulse.begin(js.v8_isolate().thread_safe_handle(), &around.limits);
+        let full = pulse.clone();
+        js.add_near_heap_limit_callback(move |current, _| {
+            full.stop(Exceeded::Memory);
+            // Room to come to the end in: where there is none the engine ends the process.
+            current.saturating_add(ROOM_TO_STOP)
+        });
         Ok(Isolate {
             _blobs: session,
             js,
@@ -149,6 +160,9 @@ impl Isolate {
             entry: None,
             plugins: options.plugins,
             users: Vec::new(),
+            limits: options.surroundings.limits,
+            pulse: pulse.clone(),
+            entered: None,
         })
     }
 
@@ -257,93 +271,17 @@ impl Isolate {
         Err(CoreErrorKind::Js(JsError::from_v8_exception(scope, exception)).into_box())
     }
 
-    /// Serves until the last handle of the worker is gone, then lets what was begun come to its end,
-    /// for at most [`DRAIN`]: `finally` blocks run, and what they write is committed.
-    pub(crate) async fn serve(&mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut sweeps = tokio::time::interval(SWEEP);
-        sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        std::future::poll_fn(|cx| self.poll_serve(cx, &mut jobs, &mut sweeps)).await;
-        for (_, socket) in &self.js.op_state().borrow().borrow::<WorkerState>().sockets {
-            socket.leave();
-        }
-        let ended = std::future::poll_fn(|cx| {
-            self.poll_events(cx);
-            let state = self.js.op_state();
-            let busy = state.borrow().borrow::<WorkerState>().is_busy();
-            if busy { Poll::Pending } else { Poll::Ready(()) }
-        });
-        if tokio::time::timeout(DRAIN, ended).await.is_err() {
-            tracing::warn!(
-                "{} was still at work when its worker ended: what it had not committed is lost",
-                self.application
-            );
-        }
-    }
-
-    fn poll_serve(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        jobs: &mut mpsc::Receiver<Job>,
-        sweeps: &mut tokio::time::Interval,
-    ) -> Poll<()> {
-        let mut closed = false;
-        loop {
-            match jobs.poll_recv(cx) {
-                Poll::Ready(Some(job)) => self.begin(job),
-                Poll::Ready(None) => {
-                    closed = true;
-                    break;
-                }
-                Poll::Pending => break,
-            }
-        }
-        while sweeps.poll_tick(cx).is_ready() {
-            self.sweep();
-        }
-        self.poll_events(cx);
-        if closed { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Looks for transactions that were left open.
-    fn sweep(&mut self) {
-        let state = self.js.op_state();
-        let mut state = state.borrow_mut();
-        let overdue = state.borrow_mut::<WorkerState>().transactions.sweep(Instant::now());
-        let application = &self.application;
-        for overdue in overdue {
-            match overdue {
-                Overdue::Flagged(number) => tracing::warn!(
-                    target: "component", %application,
-                    "transaction {number} has been open for {} s", FLAGGED.as_secs()
-                ),
-                Overdue::Aborted(number) => tracing::error!(
-                    target: "component", %application,
-                    "transaction {number} was open for {} s and is aborted", ABORTED.as_secs()
-                ),
-            }
-        }
-    }
-
-    fn poll_events(&mut self, cx: &mut TaskContext<'_>) {
-        if let Poll::Ready(Err(error)) =
-            self.js.poll_event_loop(cx, PollEventLoopOptions::default())
-        {
-            tracing::error!(
-                target: "component", application = %self.application, "uncaught {}", describe(&error)
-            );
-            // The loop stopped at the error: have it polled again for what comes after.
-            cx.waker().wake_by_ref();
-        }
-    }
-
     fn begin(&mut self, job: Job) {
+        let pulse = self.pulse.clone();
+        let _inside = pulse.enter();
         match job {
             Job::Call { export, call, answer } => {
                 let Call { verb, target, body, context } = call;
                 self.resume_context(&context);
                 let authorize = context.authorize;
                 let user = context.user.clone();
-                let number = self.insert(PendingCall::new(context, body, Answer::Reply(answer)));
+                let answer = Answer::Reply(answer);
+                let number = self.insert(PendingCall::new(Some(export), context, body, answer));
                 self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
             }
             Job::Source { source, call } => self.ask_source(source, call),
@@ -358,7 +296,7 @@ impl Isolate {
                     .op_state()
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
-                    .open(connect, opening);
+                    .open(export, connect, opening);
                 let entered = Entered::Connect { incoming, opens, options };
                 self.enter(number, export, &target, user.as_ref(), authorize, entered);
             }
@@ -385,7 +323,7 @@ impl Isolate {
             }
         };
         let user = context.user.clone();
-        let number = self.insert(PendingCall::new(context, None, answer));
+        let number = self.insert(PendingCall::new(None, context, None, answer));
         let Some(function) = self.entry.as_ref().map(|entry| entry.source.clone()) else { return };
         deno_core::scope!(scope, self.js);
         v8::tc_scope!(let scope, scope);
@@ -435,6 +373,7 @@ impl Isolate {
         authorize: bool,
         entered: Entered,
     ) {
+        self.entered = Some(export);
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
             Entered::Call(..) => entry.call.clone(),
@@ -495,7 +434,11 @@ impl Isolate {
             }
         }
         function.call(scope, undefined, &arguments);
-        // The entry functions catch everything themselves; an exception here is the host's own fault.
+        // The entry functions catch everything themselves, but for being stopped; any other exception here is the
+        // host's own fault.
+        if self.pulse.exceeded().is_some() {
+            return;
+        }
         if let Some(exception) = scope.exception() {
             let error = JsError::from_v8_exception(scope, exception);
             tracing::error!("the host's dispatch failed: {error}");

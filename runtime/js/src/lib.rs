@@ -32,6 +32,7 @@ mod state;
 mod stream_options;
 mod transpile;
 mod values;
+mod watchdog;
 mod web;
 mod worker;
 
@@ -40,3 +41,4 @@ pub use generation::{Application, Exported, Generation, ResourceModule, load};
 pub use permissions::{Grants, Listen, Net};
 pub use platform::{ENGINE, initialize};
 pub use plugin::{ComponentFiles, FoundEntry, HostSettings, Plugin, PluginFailure};
+pub use watchdog::DEFAULT_LIMITS;

@@ -50,6 +50,8 @@ pub(crate) struct WorkerState {
 
 /// A call that JavaScript has not answered yet.
 pub(crate) struct PendingCall {
+    /// Which export is called; `None` for middleware and sources.
+    pub(crate) export: Option<usize>,
     pub(crate) context: Arc<Context>,
     /// Kept until the answer, for a call that must be run again.
     pub(crate) body: Option<Value>,
@@ -60,8 +62,13 @@ pub(crate) struct PendingCall {
 }
 
 impl PendingCall {
-    pub(crate) fn new(context: Arc<Context>, body: Option<Value>, answer: Answer) -> PendingCall {
-        PendingCall { context, body, watcher: None, answer: Some(answer) }
+    pub(crate) fn new(
+        export: Option<usize>,
+        context: Arc<Context>,
+        body: Option<Value>,
+        answer: Answer,
+    ) -> PendingCall {
+        PendingCall { export, context, body, watcher: None, answer: Some(answer) }
     }
 
     pub(crate) fn answer(&self) -> Option<&Answer> {
@@ -118,12 +125,17 @@ impl WorkerState {
     }
 
     /// Registers a connect call; gives its number and that of its incoming messages.
-    pub(crate) fn open(&mut self, connect: Connect, opening: Opening) -> (usize, Option<usize>) {
+    pub(crate) fn open(
+        &mut self,
+        export: usize,
+        connect: Connect,
+        opening: Opening,
+    ) -> (usize, Option<usize>) {
         let incoming = connect.incoming.map(|incoming| self.incoming.insert(Pull::new(incoming)));
         let socket = self.sockets.insert(opening.socket);
         self.clients += 1;
         let answer = Answer::Outgoing { answer: opening.answer, socket };
-        let call = self.calls.insert(PendingCall::new(connect.context, None, answer));
+        let call = self.calls.insert(PendingCall::new(Some(export), connect.context, None, answer));
         (call, incoming)
     }
 }

@@ -20,10 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::LoadError;
 use crate::exports::ExportTable;
 use crate::generation::Surroundings;
-use crate::isolate::Isolate;
 use crate::isolate::plugins::Change;
+use crate::isolate::{Isolate, Served};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
+use crate::watchdog::Pulse;
 use crate::source::{DeclaredSources, SourceCall};
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
@@ -137,6 +138,11 @@ impl Worker {
         self.in_flight.load(Ordering::Acquire)
     }
 
+    /// Whether its thread has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.jobs.is_closed()
+    }
+
     /// Gives the worker a job. The guard counts it until the caller has its answer.
     pub(crate) fn submit(&self, job: Job) -> Result<InFlight> {
         let guard = InFlight(self.in_flight.clone());
@@ -162,10 +168,16 @@ impl Drop for InFlight {
     }
 }
 
-/// The thread's whole life.
+async fn load(options: &WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, LoadError> {
+    let mut isolate = Isolate::new(options.clone(), pulse)?;
+    isolate.load().await?;
+    Ok(isolate)
+}
+
+/// The thread's whole life. Code that passes a limit costs its isolate; the thread goes on with a new one.
 fn run(
     options: WorkerOptions,
-    jobs: mpsc::Receiver<Job>,
+    mut jobs: mpsc::Receiver<Job>,
     ready: oneshot::Sender<Result<Loaded, LoadError>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -177,23 +189,30 @@ fn run(
     };
     // The isolate must be made, used and dropped within the tokio runtime's context.
     runtime.block_on(async move {
-        let mut isolate = match Isolate::new(options) {
+        let pulse = Arc::default();
+        let mut isolate = match load(&options, &pulse).await {
             Ok(isolate) => isolate,
+            // Nobody who waits means that the load was given up.
             Err(error) => return drop(ready.send(Err(error))),
         };
-        match isolate.load().await {
-            Ok(()) => {
-                let loaded = Loaded {
-                    listeners: isolate.listeners(),
-                    plugin_failures: isolate.plugin_failures(),
-                };
-                if ready.send(Ok(loaded)).is_ok() {
-                    isolate.serve(jobs).await;
-                    isolate.close_plugins();
-                }
-            }
-            // Nobody who waits means that the load was given up.
-            Err(error) => drop(ready.send(Err(error))),
+        let loaded = Loaded {
+            listeners: isolate.listeners(),
+            plugin_failures: isolate.plugin_failures(),
+        };
+        if ready.send(Ok(loaded)).is_err() {
+            return;
         }
+        // What waits in the queue waits on while a new isolate is made.
+        while let Served::Stopped = isolate.serve(&mut jobs).await {
+            drop(isolate);
+            isolate = match load(&options, &pulse).await {
+                Ok(isolate) => isolate,
+                Err(error) => {
+                    tracing::error!("{application}: a worker can't be started again: {error}");
+                    return;
+                }
+            };
+        }
+        isolate.close_plugins();
     });
 }

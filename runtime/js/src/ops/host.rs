@@ -25,6 +25,15 @@ impl OpenItems {
     pub(crate) fn insert(&mut self, sender: mpsc::Sender<ResourceResult<Item>>) -> u32 {
         self.0.insert(sender) as u32
     }
+
+    /// Breaks all of them off. Must be called within the worker's tokio runtime.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        for sender in self.0.drain() {
+            let error = error.clone();
+            // What waits to be read comes first. A receiver that is gone does not ask.
+            tokio::spawn(async move { drop(sender.send(Err(error)).await) });
+        }
+    }
 }
 
 /// Adds one item to a streamed answer: 0 the client is gone, 1 taken, 2 full (wait, then again).

@@ -1,0 +1,267 @@
+//! Who watches that the code of a worker keeps its limits: one thread for all workers of the process.
+//!
+//! A worker says when it enters its isolate and when it leaves it ([`Pulse`]): two atomic steps a turn. The watchdog
+//! looks at those that are inside; the processor time of the worker's thread since it first saw a turn is what that
+//! turn has used. Past `limits.cpu` it has the engine stop the code, again and again until the turn is over. Memory is
+//! the engine's to watch: it calls when the heap is nearly full (see `isolate.rs`).
+//!
+//! While no worker runs code the thread sleeps; the first one to enter its isolate wakes it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use deno_core::v8::IsolateHandle;
+use kora_resource::{Exceeded, Limits};
+
+/// The bounds of classes whose component's config.yaml names none. Generous: what Harper lets run must run here. The
+/// wall time is that of Harper's `http.timeout`.
+pub const DEFAULT_LIMITS: Limits = Limits {
+    cpu: Duration::from_secs(10),
+    wall_time: Duration::from_secs(120),
+    memory: 1 << 30,
+    concurrency: 10_000,
+};
+
+/// How often workers are looked at: the grain of `limits.cpu`.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Ticks without a busy worker before the watchdog sleeps.
+const IDLE_TICKS: u32 = 200;
+
+/// What one worker shows of itself. A worker that gets a new isolate keeps its pulse.
+#[derive(Default)]
+pub(crate) struct Pulse {
+    /// Odd while the worker is in its isolate; grows with each entry and each exit.
+    turn: AtomicU64,
+    /// 0: none; 1: CPU; 2: memory.
+    exceeded: AtomicU8,
+    /// The worker's thread, as the system numbers it.
+    thread: AtomicU32,
+    isolate: Mutex<Option<IsolateHandle>>,
+}
+
+/// The worker is in its isolate for as long as this lives.
+pub(crate) struct Inside<'a>(&'a Pulse);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.turn.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Pulse {
+    /// Called on the worker's thread, with a new isolate: from here on it is watched.
+    pub(crate) fn begin(self: &Arc<Self>, isolate: IsolateHandle, limits: &Limits) {
+        self.exceeded.store(0, Ordering::SeqCst);
+        self.thread.store(own_thread(), Ordering::SeqCst);
+        let before = self.lock().replace(isolate);
+        if before.is_none() {
+            WATCHDOG.watch(self, limits.cpu);
+        }
+    }
+
+    /// The worker enters its isolate.
+    pub(crate) fn enter(&self) -> Inside<'_> {
+        self.turn.fetch_add(1, Ordering::SeqCst);
+        if WATCHDOG.asleep.load(Ordering::SeqCst) {
+            WATCHDOG.thread.unpark();
+        }
+        Inside(self)
+    }
+
+    /// Has the engine stop the code that runs. Harmless where none does.
+    pub(crate) fn stop(&self, exceeded: Exceeded) {
+        let number = match exceeded {
+            Exceeded::Cpu | Exceeded::WallTime => 1,
+            Exceeded::Memory => 2,
+        };
+        // The first reason is the one that is told.
+        let _ = self.exceeded.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+        if let Some(isolate) = &*self.lock() {
+            isolate.terminate_execution();
+        }
+    }
+
+    /// The limit that the isolate's code was stopped for.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        match self.exceeded.load(Ordering::SeqCst) {
+            0 => None,
+            1 => Some(Exceeded::Cpu),
+            _ => Some(Exceeded::Memory),
+        }
+    }
+
+    /// The turn that runs now.
+    fn running(&self) -> Option<u64> {
+        let turn = self.turn.load(Ordering::SeqCst);
+        (turn % 2 == 1).then_some(turn)
+    }
+
+    /// The handle is whole after each statement, so one that a panic left behind is still right.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<IsolateHandle>> {
+        self.isolate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(Watchdog::start);
+
+/// The watching thread, as workers see it.
+struct Watchdog {
+    watched: Arc<Mutex<Vec<Watched>>>,
+    asleep: Arc<AtomicBool>,
+    thread: Thread,
+}
+
+struct Watched {
+    pulse: Weak<Pulse>,
+    cpu: Duration,
+}
+
+impl Watchdog {
+    fn start() -> Watchdog {
+        let watched = Arc::<Mutex<Vec<Watched>>>::default();
+        let asleep = Arc::new(AtomicBool::new(false));
+        let (all, sleeps) = (watched.clone(), asleep.clone());
+        let started = std::thread::Builder::new()
+            .name("js-watchdog".to_owned())
+            .spawn(move || watch(&all, &sleeps));
+        let thread = match started {
+            Ok(handle) => handle.thread().clone(),
+            Err(error) => {
+                tracing::error!("limits.cpu is not kept: no thread to watch: {error}");
+                std::thread::current()
+            }
+        };
+        Watchdog { watched, asleep, thread }
+    }
+
+    fn watch(&self, pulse: &Arc<Pulse>, cpu: Duration) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.push(Watched { pulse: Arc::downgrade(pulse), cpu });
+    }
+}
+
+/// A turn when it was first seen.
+struct Seen {
+    turn: u64,
+    began: Instant,
+    /// Processor time that its thread had used by then; `None` where the system does not tell.
+    used: Option<Duration>,
+}
+
+/// The watchdog's whole life: that of the process.
+fn watch(watched: &Mutex<Vec<Watched>>, asleep: &AtomicBool) {
+    let mut seen: HashMap<*const Pulse, Seen> = HashMap::new();
+    let mut idle = 0;
+    loop {
+        if look(watched, &mut seen) {
+            idle = 0;
+        } else {
+            idle += 1;
+        }
+        if idle < IDLE_TICKS {
+            std::thread::sleep(TICK);
+            continue;
+        }
+        // Who enters after this line wakes this thread; who entered before it is seen by the look.
+        asleep.store(true, Ordering::SeqCst);
+        if !look(watched, &mut seen) {
+            std::thread::park();
+        }
+        asleep.store(false, Ordering::SeqCst);
+        idle = 0;
+    }
+}
+
+/// Looks at all workers; whether one of them is busy.
+fn look(watched: &Mutex<Vec<Watched>>, seen: &mut HashMap<*const Pulse, Seen>) -> bool {
+    let mut busy = false;
+    let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.retain(|Watched { pulse, cpu }| {
+        let key = pulse.as_ptr();
+        let Some(pulse) = pulse.upgrade() else {
+            seen.remove(&key);
+            return false;
+        };
+        let Some(turn) = pulse.running() else { return true };
+        busy = true;
+        let thread = pulse.thread.load(Ordering::SeqCst);
+        match seen.get(&key) {
+            Some(first) if first.turn == turn => {
+                let used = match (first.used, processor_time(thread)) {
+                    (Some(before), Some(now)) => now.saturating_sub(before),
+                    _ => first.began.elapsed(),
+                };
+                if used > *cpu {
+                    pulse.stop(Exceeded::Cpu);
+                }
+            }
+            _ => {
+                let first =
+                    Seen { turn, began: Instant::now(), used: processor_time(thread) };
+                seen.insert(key, first);
+            }
+        }
+        true
+    });
+    busy
+}
+
+/// The number of the calling thread; 0 where the system does not tell.
+fn own_thread() -> u32 {
+    let link = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    let number = link.file_name().and_then(|number| number.to_str());
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// The processor time that a thread has used; `None` where the system does not tell, and time on the clock counts
+/// instead.
+fn processor_time(thread: u32) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let nanoseconds = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_seen_while_it_runs() {
+        let pulse = Pulse::default();
+        assert_eq!(pulse.running(), None);
+        let inside = pulse.enter();
+        assert_eq!(pulse.running(), Some(1));
+        drop(inside);
+        assert_eq!(pulse.running(), None);
+        let _again = pulse.enter();
+        assert_eq!(pulse.running(), Some(3));
+    }
+
+    #[test]
+    fn a_turn_past_its_time_is_stopped_and_its_first_reason_kept() {
+        let pulse = Arc::new(Pulse::default());
+        pulse.thread.store(own_thread(), Ordering::SeqCst);
+        let cpu = Duration::from_millis(20);
+        let watched = Mutex::new(vec![Watched { pulse: Arc::downgrade(&pulse), cpu }]);
+        let mut seen = HashMap::new();
+        assert!(!look(&watched, &mut seen));
+        let inside = pulse.enter();
+        assert!(look(&watched, &mut seen));
+        assert_eq!(pulse.exceeded(), None);
+        while pulse.exceeded().is_none() {
+            std::hint::black_box((0..1000).sum::<u64>());
+            assert!(look(&watched, &mut seen));
+        }
+        pulse.stop(Exceeded::Memory);
+        assert_eq!(pulse.exceeded(), Some(Exceeded::Cpu));
+        drop(inside);
+        assert!(!look(&watched, &mut seen));
+        drop(pulse);
+        look(&watched, &mut seen);
+        assert!(watched.lock().unwrap().is_empty() && seen.is_empty());
+    }
+}
