@@ -152,7 +152,9 @@ fn install(file: &Path, folder: &Path) -> Result<PathBuf, BuildError> {
     std::fs::create_dir_all(folder).map_err(failed)?;
     // Two builds at the same time must not write one file.
     let beside = target.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &target)).map_err(failed)?;
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, &target))
+        .map_err(failed)?;
     Ok(target)
 }
 
@@ -174,8 +176,11 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].directory, app.path().join("guest"));
         assert_eq!(found[0].output(), Path::new("resources"));
-        std::fs::write(app.path().join("config.yaml"), "wasmResource: { files: 'built/**/*.wasm' }")
-            .unwrap();
+        std::fs::write(
+            app.path().join("config.yaml"),
+            "wasmResource: { files: 'built/**/*.wasm' }",
+        )
+        .unwrap();
         assert_eq!(found[0].output(), Path::new("built"));
     }
 

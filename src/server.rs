@@ -81,8 +81,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         None => None,
     };
     if config.reloading == Reloading::OnChange {
-        let folders: Vec<PathBuf> =
-            components_root.iter().chain([&directory]).cloned().collect();
+        let folders: Vec<PathBuf> = components_root.iter().chain([&directory]).cloned().collect();
         let build = move || guest_builds::build_all(folders.iter().map(PathBuf::as_path));
         if let Err(error) = tokio::task::spawn_blocking(build).await {
             tracing::error!("building the guests failed: {error}");

@@ -17,7 +17,8 @@ pub(super) struct Build {
 impl Build {
     pub(super) fn build(self) -> anyhow::Result<()> {
         let shown = self.dir.display();
-        let crates = guest_crates::find(&self.dir).with_context(|| format!("can't read {shown}"))?;
+        let crates =
+            guest_crates::find(&self.dir).with_context(|| format!("can't read {shown}"))?;
         if crates.is_empty() {
             bail!("there is no Cargo.toml in {shown} nor in a folder of it: see `kora new --rust`");
         }

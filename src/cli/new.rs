@@ -73,7 +73,8 @@ mod tests {
         for part in ["rust/src", "rust/src/host", "macros/src", "wit"] {
             for entry in std::fs::read_dir(source.join(part)).unwrap() {
                 let path = entry.unwrap().path();
-                let handed_out = dir.path().join("guest/sdk").join(part).join(path.file_name().unwrap());
+                let handed_out =
+                    dir.path().join("guest/sdk").join(part).join(path.file_name().unwrap());
                 assert!(path.is_dir() || handed_out.is_file(), "{} is left out", path.display());
             }
         }

@@ -29,12 +29,12 @@ impl Types {
         let folder = self.dir.join("types");
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("can't make {}", folder.display()))?;
-        for (name, text) in [
-            ("harperdb.d.ts", HOST.to_owned()),
-            ("tables.d.ts", declarations::of_tables(&tables)),
-        ] {
+        for (name, text) in
+            [("harperdb.d.ts", HOST.to_owned()), ("tables.d.ts", declarations::of_tables(&tables))]
+        {
             let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
+            std::fs::write(&path, text)
+                .with_context(|| format!("can't write {}", path.display()))?;
         }
         let names: Vec<&str> = tables.iter().map(|table| table.table.as_str()).collect();
         println!("Wrote {} for {}", folder.display(), names.join(", "));

@@ -28,7 +28,9 @@ impl LimitOptions {
     /// Reads the key's value. The error is a sentence without file name or line.
     pub(super) fn read(options: &Value) -> Result<LimitOptions, String> {
         let Value::Mapping(mapping) = options else {
-            return Err("expected cpu, wallTime, memory or concurrency, each with its value".to_owned());
+            return Err(
+                "expected cpu, wallTime, memory or concurrency, each with its value".to_owned()
+            );
         };
         let mut limits = LimitOptions::default();
         for (key, value) in mapping {

@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn options_are_read() {
         let plain = read("{}").unwrap();
-        assert_eq!((plain.index, plain.missing, plain.order), (true, Missing::FallThrough, Order::BeforeResources));
+        assert_eq!(
+            (plain.index, plain.missing, plain.order),
+            (true, Missing::FallThrough, Order::BeforeResources)
+        );
         let page = |file: &str, status| Missing::Page { file: file.to_owned(), status };
         for (text, missing) in [
             ("fallthrough: false", Missing::Refuse),

@@ -119,9 +119,7 @@ pub(super) fn is_compressible(headers: &HeaderMap) -> bool {
         | "application/x-www-form-urlencoded"
         | "application/wasm"
         | "image/svg+xml" => true,
-        other => {
-            other.starts_with("text/") || other.ends_with("+json") || other.ends_with("+xml")
-        }
+        other => other.starts_with("text/") || other.ends_with("+json") || other.ends_with("+xml"),
     }
 }
 
@@ -168,9 +166,7 @@ impl Compressor {
     fn finish(self) -> Bytes {
         match self {
             Compressor::Brotli(encoder) => encoder.into_inner().into(),
-            Compressor::Gzip(encoder) => {
-                encoder.finish().expect("memory takes every byte").into()
-            }
+            Compressor::Gzip(encoder) => encoder.finish().expect("memory takes every byte").into(),
         }
     }
 }

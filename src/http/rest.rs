@@ -22,9 +22,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::Format;
-use kora_resource::{
-    CacheControl, Call, Context, Error, Params, Result, Target, Value, Verb,
-};
+use kora_resource::{CacheControl, Call, Context, Error, Params, Result, Target, Value, Verb};
 
 use super::Response;
 use super::body::ResponseBody;

@@ -35,7 +35,8 @@ pub(super) fn read(remainder: &str) -> Result<Asked> {
     let mut is_filtered = false;
     let mut others = Vec::new();
     for parameter in search.split('&') {
-        let Some(own) = parameter.strip_prefix('$').or_else(|| parameter.strip_prefix("%24")) else {
+        let Some(own) = parameter.strip_prefix('$').or_else(|| parameter.strip_prefix("%24"))
+        else {
             others.push(parameter);
             continue;
         };
@@ -84,7 +85,10 @@ mod tests {
     fn own_parameters_are_taken_out() {
         let asked = read("/a/?$resume=1f-22&x=1&$positions&$previous=3&%24children").unwrap();
         assert_eq!(asked.remainder, "/a/?x=1");
-        assert_eq!(asked.options.resume.map(|position| position.to_string()).as_deref(), Some("1f-22"));
+        assert_eq!(
+            asked.options.resume.map(|position| position.to_string()).as_deref(),
+            Some("1f-22")
+        );
         assert_eq!(asked.options.previous_count, Some(3));
         assert!(asked.options.only_children && asked.options.filter.is_none());
         assert_eq!(asked.positions, Positions::Sent);

@@ -26,9 +26,8 @@ pub(super) fn web_socket(
     };
     let wire = match (format, position) {
         (Format::Json, None) => {
-            return frame.encoded(Wire::WebSocketJson, |_| {
-                encode_frame(Opcode::Text, &json_text(frame))
-            });
+            return frame
+                .encoded(Wire::WebSocketJson, |_| encode_frame(Opcode::Text, &json_text(frame)));
         }
         (Format::Json, Some(position)) => {
             return frame.encoded(Wire::WebSocketJsonPositioned, |_| {

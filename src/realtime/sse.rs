@@ -13,14 +13,12 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::json;
-use kora_resource::{
-    Connect, Epoch, Error, Map, Message, Opens, Outgoing, Result, Target, Value,
-};
+use kora_resource::{Connect, Epoch, Error, Map, Message, Opens, Outgoing, Result, Target, Value};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::drain::Drain;
-use super::{asked, envelope};
 use super::frame_writer::BATCH;
+use super::{asked, envelope};
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::problem;

@@ -111,11 +111,7 @@ enum Opening {
 }
 
 impl Opening {
-    async fn connect(
-        self,
-        headers: &HeaderMap,
-        inbox: Inbox,
-    ) -> Result<(Outgoing, Envelopes)> {
+    async fn connect(self, headers: &HeaderMap, inbox: Inbox) -> Result<(Outgoing, Envelopes)> {
         let (registration, remainder, params, context) = match self {
             Opening::To { registration, remainder, params, context } => {
                 (registration, remainder, params, context)

@@ -199,7 +199,10 @@ impl Mqtt {
     pub async fn next_json(&mut self) -> (String, Value) {
         let publish = self.next_acknowledged().await;
         let json = serde_json::from_slice(&publish.payload);
-        (publish.topic_name.to_string(), json.unwrap_or_else(|error| panic!("{error}: {publish:?}")))
+        (
+            publish.topic_name.to_string(),
+            json.unwrap_or_else(|error| panic!("{error}: {publish:?}")),
+        )
     }
 
     /// Asserts that nothing waits: an answer to a ping comes first.

@@ -233,7 +233,12 @@ async fn bookshop() {
     let late = statuses.iter().filter(|answer| answer.status == 409).count();
     assert_eq!((sold, late), (3, 5), "{statuses:?}");
     assert_eq!(server.get("/Stock/cities").await.json()["stock"], 0);
-    assert!(statuses.iter().filter(|one| one.status == 201).all(|one| one.header("x-receipt").is_some()));
+    assert!(
+        statuses
+            .iter()
+            .filter(|one| one.status == 201)
+            .all(|one| one.header("x-receipt").is_some())
+    );
     for _ in 0..3 {
         assert_eq!(placed.next().await["total"], 14.5);
     }
@@ -242,7 +247,9 @@ async fn bookshop() {
     visitor("POST", "/Checkout", mixed).await.expect(409);
     assert_eq!(server.get("/Stock/earthsea").await.json()["stock"], 8);
     visitor("POST", "/Checkout", json!({"items": []})).await.expect(400);
-    visitor("POST", "/Checkout", json!({"items": [{"bookId": "none", "quantity": 1}]})).await.expect(404);
+    visitor("POST", "/Checkout", json!({"items": [{"bookId": "none", "quantity": 1}]}))
+        .await
+        .expect(404);
 
     covers(&server).await;
     sessions(&server).await;

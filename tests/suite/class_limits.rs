@@ -13,7 +13,8 @@ const MODULE: &str = include_str!("class_limits.ts");
 const SLACK: Duration = Duration::from_secs(5);
 
 fn app(limits: &str) -> App {
-    let config = format!("rest: true\njsResource: {{ files: resources.ts }}\nlimits: {{ {limits} }}\n");
+    let config =
+        format!("rest: true\njsResource: {{ files: resources.ts }}\nlimits: {{ {limits} }}\n");
     App::new(&[("config.yaml", config.as_str()), ("resources.ts", MODULE)])
 }
 
@@ -54,7 +55,10 @@ async fn a_full_heap_stops_what_filled_it() {
     let server = app.run();
     let answer = server.get("/Bad/?how=memory").await.expect(503);
     let title = answer.json()["title"].as_str().unwrap().to_owned();
-    assert!(title.starts_with("Bad was stopped") && title.contains("limits.memory, 128 MiB"), "{title}");
+    assert!(
+        title.starts_with("Bad was stopped") && title.contains("limits.memory, 128 MiB"),
+        "{title}"
+    );
     assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine");
     assert!(server.memory() < 1 << 30);
 }

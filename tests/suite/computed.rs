@@ -89,7 +89,10 @@ async fn expressions_are_selected_searched_sorted_and_kept_in_step() {
 #[tokio::test]
 async fn another_expression_builds_its_index_anew() {
     let (app, server) = shop("price * 2").await;
-    assert_eq!(server.get("/Product/?totalPrice=20&select(id)").await.expect(200).json(), json!(["1"]));
+    assert_eq!(
+        server.get("/Product/?totalPrice=20&select(id)").await.expect(200).json(),
+        json!(["1"])
+    );
     drop(server);
     app.write("schema.graphql", &schema("price * 3"));
     let server = app.run();

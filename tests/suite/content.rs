@@ -114,10 +114,18 @@ async fn collections_in_each_format() {
     let (_app, server) = serve();
     let things = r#"[{"id":"1","name":"a","n":1},{"id":"2","name":"b, c","tags":["x"]}]"#;
     server.put("/Thing/", things).await.expect(200);
-    for (path, list) in [("/Thing/", things), ("/Echo/list", r#"[{"n":0,"text":"a,b"},{"n":1,"text":"a,b"},{"n":2,"text":"a,b"}]"#)] {
+    for (path, list) in [
+        ("/Thing/", things),
+        ("/Echo/list", r#"[{"n":0,"text":"a,b"},{"n":1,"text":"a,b"},{"n":2,"text":"a,b"}]"#),
+    ] {
         for media_type in [
-            "application/json", "application/cbor", "application/x-msgpack", "application/msgpack",
-            "application/x-ndjson", "application/ndjson", "text/yaml",
+            "application/json",
+            "application/cbor",
+            "application/x-msgpack",
+            "application/msgpack",
+            "application/x-ndjson",
+            "application/ndjson",
+            "text/yaml",
         ] {
             let (status, headers, body) =
                 server.send_bytes("GET", path, &[("accept", media_type)], "").await;
@@ -140,7 +148,8 @@ async fn collections_in_each_format() {
     ] {
         assert_eq!(server.get(path).await.expect(200).body, expected, "{path}");
     }
-    let (_, headers, body) = server.send_bytes("GET", "/Thing/1.cbor", &[("accept", "text/html")], "").await;
+    let (_, headers, body) =
+        server.send_bytes("GET", "/Thing/1.cbor", &[("accept", "text/html")], "").await;
     assert_eq!(header(&headers, "content-type"), "application/cbor");
     assert_eq!(json_of(&Format::Cbor.decode(&body).unwrap()), r#"{"id":"1","name":"a","n":1}"#);
 }
@@ -175,7 +184,10 @@ async fn what_classes_get_and_answer() {
     assert_eq!(typed["at"], Value::Date(5.0));
     assert_eq!(typed["bytes"], Value::Bytes(vec![0, 255].into()));
     let text = server.send("GET", "/Echo/text", &[("accept", "text/plain")], "").await.expect(200);
-    assert_eq!((text.body.as_str(), text.header("content-type")), ("plain text", Some("text/plain")));
+    assert_eq!(
+        (text.body.as_str(), text.header("content-type")),
+        ("plain text", Some("text/plain"))
+    );
     assert_eq!(server.get("/Echo/text").await.body, "\"plain text\"");
 }
 
@@ -183,7 +195,10 @@ async fn what_classes_get_and_answer() {
 async fn forms_and_rows_take_the_types_of_the_table() {
     let (_app, server) = serve();
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    server.send("PUT", "/Thing/form", &form, "name=x+y&n=7&tags=a&tags=b&at=2024-01-05").await.expect(204);
+    server
+        .send("PUT", "/Thing/form", &form, "name=x+y&n=7&tags=a&tags=b&at=2024-01-05")
+        .await
+        .expect(204);
     assert_eq!(
         server.get("/Thing/form").await.body,
         r#"{"id":"form","name":"x y","n":7,"tags":["a","b"],"at":"2024-01-05T00:00:00.000Z"}"#
@@ -216,7 +231,8 @@ async fn forms_and_rows_take_the_types_of_the_table() {
 #[tokio::test]
 async fn bulk_loads_tell_every_wrong_row_and_write_none() {
     let (_app, server) = serve();
-    let ids = server.send("POST", "/Thing/", &[JSON], r#"[{"id":"a"},{"id":"b"}]"#).await.expect(201);
+    let ids =
+        server.send("POST", "/Thing/", &[JSON], r#"[{"id":"a"},{"id":"b"}]"#).await.expect(201);
     assert_eq!(ids.body, r#"["a","b"]"#);
     let rows = r#"[{"id":"c"},{"id":"d","n":"x"},5,{"name":"no key"}]"#;
     for (method, body, content_type, count, status) in [
@@ -265,7 +281,8 @@ async fn malformed_bodies_are_told_with_type_and_place() {
 #[tokio::test]
 async fn bodies_are_compressed_by_size_and_type() {
     let (_app, server) = serve();
-    let rows: Vec<String> = (0..3000).map(|n| format!(r#"{{"id":"{n:05}","name":"name of {n}"}}"#)).collect();
+    let rows: Vec<String> =
+        (0..3000).map(|n| format!(r#"{{"id":"{n:05}","name":"name of {n}"}}"#)).collect();
     server.put("/Thing/", &format!("[{}]", rows.join(","))).await.expect(200);
     for (path, accept_encoding, coding) in [
         ("/Thing/00001", "br, gzip", ""),
@@ -282,7 +299,11 @@ async fn bodies_are_compressed_by_size_and_type() {
         let plain = server.send_bytes("GET", path, &[], "").await;
         let asked = [("accept-encoding", accept_encoding)];
         let (status, headers, body) = server.send_bytes("GET", path, &asked, "").await;
-        assert_eq!((status, header(&headers, "content-encoding")), (200, coding), "{path} {accept_encoding}");
+        assert_eq!(
+            (status, header(&headers, "content-encoding")),
+            (200, coding),
+            "{path} {accept_encoding}"
+        );
         assert!(header(&headers, "vary").contains("Accept-Encoding"), "{path}");
         let mut whole = Vec::new();
         match coding {
@@ -295,7 +316,8 @@ async fn bodies_are_compressed_by_size_and_type() {
             assert!(body.len() < whole.len() / 2, "{path}: {} of {}", body.len(), whole.len());
         }
     }
-    let head = server.send("HEAD", "/Echo/large", &[("accept-encoding", "br")], "").await.expect(200);
+    let head =
+        server.send("HEAD", "/Echo/large", &[("accept-encoding", "br")], "").await.expect(200);
     assert_eq!((head.header("content-encoding"), head.body.as_str()), (Some("br"), ""));
 }
 
@@ -313,7 +335,8 @@ async fn large_collections_are_streamed_with_bounded_memory() {
     server.get("/Thing/").await.expect(200);
     let before = server.memory();
     for accept in ["application/json", "application/cbor", "text/csv", "application/x-ndjson"] {
-        let (status, headers, body) = server.send_bytes("GET", "/Thing/", &[("accept", accept)], "").await;
+        let (status, headers, body) =
+            server.send_bytes("GET", "/Thing/", &[("accept", accept)], "").await;
         assert_eq!((status, header(&headers, "content-length")), (200, ""), "{accept}");
         assert!(body.len() > 20_000_000, "{accept}: {}", body.len());
     }

@@ -13,8 +13,7 @@ const SCHEMA: (&str, &str) =
     ("schema.graphql", include_str!("../../examples/rust-guest/schema.graphql"));
 
 /// The example in Rust.
-const RUST: (&str, &str) =
-    ("config.yaml", include_str!("../../examples/rust-guest/config.yaml"));
+const RUST: (&str, &str) = ("config.yaml", include_str!("../../examples/rust-guest/config.yaml"));
 
 /// Its twin.
 const TYPESCRIPT: [(&str, &str); 2] = [
@@ -57,6 +56,9 @@ impl Twins {
 fn misbehaving(config: &str) -> App {
     let config = format!("rest: true\nwasmResource: {{ files: resources/*.wasm }}\n{config}");
     let app = App::new(&[("config.yaml", config.as_str())]);
-    app.write_bytes("resources/misbehaving.wasm", &guest::guest("tests/fixtures/guests/misbehaving"));
+    app.write_bytes(
+        "resources/misbehaving.wasm",
+        &guest::guest("tests/fixtures/guests/misbehaving"),
+    );
     app
 }

@@ -93,7 +93,8 @@ async fn the_document_follows_the_rules_of_openapi() {
         })
         .collect();
     check_references(&document, &known);
-    const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+    const METHODS: [&str; 8] =
+        ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
     for (path, item) in document["paths"].as_object().unwrap() {
         assert!(path.starts_with('/'), "{path}");
         let in_template: HashSet<&str> =

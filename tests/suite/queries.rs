@@ -72,7 +72,10 @@ async fn a_query_may_look_at_so_much_and_no_more() {
     server.put("/Dog/", &json!(dogs).to_string()).await.expect(200);
     let refused = server.get("/Dog/?name=ct=y").await.expect(400);
     assert!(refused.body.contains("The query has looked at 500 records"), "{}", refused.body);
-    assert_eq!(server.get("/Dog/?id=0100&name=ct=x&select(age)").await.expect(200).json(), json!([100]));
+    assert_eq!(
+        server.get("/Dog/?id=0100&name=ct=x&select(age)").await.expect(200).json(),
+        json!([100])
+    );
     server.get("/Dog/?limit(100)").await.expect(200);
 }
 

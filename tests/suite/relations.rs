@@ -92,19 +92,28 @@ async fn library() -> (App, Server) {
     let app = App::new(&[CONFIG, SCHEMA, PROBE, LOOKS]);
     let server = app.run();
     let fill = [
-        ("Author", json!([
-            {"id": "a1", "name": "Ada", "age": 40, "homeId": "h1"},
-            {"id": "a2", "name": "Bo", "age": 50},
-            {"id": "a3", "name": "Cy", "age": 30},
-        ])),
-        ("Book", json!([
-            {"id": "b1", "title": "Dawn", "year": 1990, "authorId": "a1", "tagIds": ["t1", "t9", "t2"], "code": 1},
-            {"id": "b2", "title": "Dusk", "year": 2000, "authorId": "a1", "tagIds": ["t2", "t9"], "code": 2},
-            {"id": "b3", "title": "Noon", "year": 2010, "authorId": "a2", "tagIds": ["t1"], "code": 3},
-            {"id": "b4", "title": "Dawn", "year": 2020, "authorId": "a9", "tagIds": [], "code": null},
-        ])),
+        (
+            "Author",
+            json!([
+                {"id": "a1", "name": "Ada", "age": 40, "homeId": "h1"},
+                {"id": "a2", "name": "Bo", "age": 50},
+                {"id": "a3", "name": "Cy", "age": 30},
+            ]),
+        ),
+        (
+            "Book",
+            json!([
+                {"id": "b1", "title": "Dawn", "year": 1990, "authorId": "a1", "tagIds": ["t1", "t9", "t2"], "code": 1},
+                {"id": "b2", "title": "Dusk", "year": 2000, "authorId": "a1", "tagIds": ["t2", "t9"], "code": 2},
+                {"id": "b3", "title": "Noon", "year": 2010, "authorId": "a2", "tagIds": ["t1"], "code": 3},
+                {"id": "b4", "title": "Dawn", "year": 2020, "authorId": "a9", "tagIds": [], "code": null},
+            ]),
+        ),
         ("Tag", json!([{"id": "t1", "label": "sea"}, {"id": "t2", "label": "sky"}])),
-        ("Copy", json!([{"id": "c1", "code": 3}, {"id": "c2", "code": 3}, {"id": "c3", "code": 1}])),
+        (
+            "Copy",
+            json!([{"id": "c1", "code": 3}, {"id": "c2", "code": 3}, {"id": "c3", "code": 1}]),
+        ),
     ];
     for (table, records) in fill {
         server.put(&format!("/{table}/"), &records.to_string()).await.expect(200);
@@ -176,10 +185,20 @@ async fn joins_and_nested_selections() {
 #[tokio::test]
 async fn the_same_from_a_class() {
     let (_app, server) = library().await;
-    let search = |table: &str, query: serde_json::Value| json!({"table": table, "query": query}).to_string();
-    let by_author = search("Book", json!({"conditions": [{"attribute": ["author", "name"], "value": "Ada"}], "select": ["id", {"name": "author", "select": ["name"]}]}));
-    let by_book = search("Author", json!({"conditions": [{"attribute": ["books", "year"], "comparator": "greater_than", "value": 1995}], "sort": {"attribute": "name", "descending": true}, "select": "name"}));
-    let sorted = search("Book", json!({"conditions": [{"attribute": "title", "value": "Dawn"}], "sort": {"attribute": ["author", "name"]}, "select": ["id"]}));
+    let search =
+        |table: &str, query: serde_json::Value| json!({"table": table, "query": query}).to_string();
+    let by_author = search(
+        "Book",
+        json!({"conditions": [{"attribute": ["author", "name"], "value": "Ada"}], "select": ["id", {"name": "author", "select": ["name"]}]}),
+    );
+    let by_book = search(
+        "Author",
+        json!({"conditions": [{"attribute": ["books", "year"], "comparator": "greater_than", "value": 1995}], "sort": {"attribute": "name", "descending": true}, "select": "name"}),
+    );
+    let sorted = search(
+        "Book",
+        json!({"conditions": [{"attribute": "title", "value": "Dawn"}], "sort": {"attribute": ["author", "name"]}, "select": ["id"]}),
+    );
     let look = |name, expected| ("GET", name, "", 200, expected);
     check(
         &server,

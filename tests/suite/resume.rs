@@ -30,9 +30,8 @@ impl Random {
 /// Writes numbers to some records, in groups with pauses, while clients come and go.
 async fn write(server: &Server) {
     for from in (0..WRITES).step_by(10) {
-        let writes: Vec<String> = (from..from + 10)
-            .map(|n| format!(r#"{{"id":"{}","age":{n}}}"#, n % 50))
-            .collect();
+        let writes: Vec<String> =
+            (from..from + 10).map(|n| format!(r#"{{"id":"{}","age":{n}}}"#, n % 50)).collect();
         let body = format!("[{}]", writes.join(","));
         server.send("PUT", "/Dog/", &[JSON], &body).await.expect(200);
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -149,7 +148,9 @@ async fn mqtt_sessions_go_on() {
                     }
                     Some(Packet::Pubrel(release)) => {
                         received.remove(&release.pid);
-                        client.send(&mqtt_proto::v5::Pubcomp::new_success(release.pid).into()).await;
+                        client
+                            .send(&mqtt_proto::v5::Pubcomp::new_success(release.pid).into())
+                            .await;
                     }
                     other => panic!("{other:?}"),
                 }

@@ -56,8 +56,11 @@ const REQUIRED: &str = "is required (and not does not allow null values)";
 async fn validation_texts_and_coercions() {
     let app = App::new(&[CONFIG, SCHEMA]);
     let server = app.run();
-    let refused = |body: &'static str, message: String| ("PUT", "/All/1", body, 400, json!(message));
-    let wrong = |value: &str, property: &str, what: &str| format!("Value {value} in property {property} must be {what}");
+    let refused =
+        |body: &'static str, message: String| ("PUT", "/All/1", body, 400, json!(message));
+    let wrong = |value: &str, property: &str, what: &str| {
+        format!("Value {value} in property {property} must be {what}")
+    };
     check(
         &server,
         &[
@@ -125,21 +128,39 @@ async fn schemas_change_without_losing_data() {
     let v1 = "type Dog @table @export { id: ID @primaryKey name: String age: Int }";
     let app = App::new(&[CONFIG, ("schema.graphql", v1)]);
     let server = app.dev();
-    let dogs: Vec<_> = (0..300).map(|n| json!({"id": format!("{n:03}"), "name": format!("n{}", n % 3), "age": n})).collect();
+    let dogs: Vec<_> = (0..300)
+        .map(|n| json!({"id": format!("{n:03}"), "name": format!("n{}", n % 3), "age": n}))
+        .collect();
     server.put("/Dog/", &json!(dogs).to_string()).await.expect(200);
     // An index, a relationship and another attribute more.
     app.write("schema.graphql", "type Dog @table @export { id: ID @primaryKey name: String @indexed age: Int motherId: ID mother: Dog @relationship(from: motherId) }");
     server.until("/Dog/?mother.name=x", |answer| answer.status == 200).await;
-    let found = server.until("/Dog/?name=n1&select(id)&limit(2)", |answer| answer.status == 200).await;
+    let found =
+        server.until("/Dog/?name=n1&select(id)&limit(2)", |answer| answer.status == 200).await;
     assert_eq!(found.json(), json!(["001", "004"]));
-    server.send("PATCH", "/Dog/005", &[crate::harness::client::JSON], r#"{"motherId":"001"}"#).await.expect(204);
-    assert_eq!(server.get("/Dog/?mother.name=n1&select(id)").await.expect(200).json(), json!(["005"]));
+    server
+        .send("PATCH", "/Dog/005", &[crate::harness::client::JSON], r#"{"motherId":"001"}"#)
+        .await
+        .expect(204);
+    assert_eq!(
+        server.get("/Dog/?mother.name=n1&select(id)").await.expect(200).json(),
+        json!(["005"])
+    );
     // An attribute less: its data stays.
-    app.write("schema.graphql", "type Dog @table @export { id: ID @primaryKey name: String @indexed }");
+    app.write(
+        "schema.graphql",
+        "type Dog @table @export { id: ID @primaryKey name: String @indexed }",
+    );
     server.until("/Dog/?age=5", |answer| answer.status == 404).await;
     assert_eq!(server.get("/Dog/005").await.expect(200).json()["age"], json!(5));
     // A type that the records do not fit: refused, the old schema goes on.
-    app.write("schema.graphql", "type Dog @table @export { id: ID @primaryKey name: Int @indexed }");
+    app.write(
+        "schema.graphql",
+        "type Dog @table @export { id: ID @primaryKey name: Int @indexed }",
+    );
     server.stderr.wait_for("To migrate");
-    assert_eq!(server.get("/Dog/?name=n1&limit(1)&select(id)").await.expect(200).json(), json!(["001"]));
+    assert_eq!(
+        server.get("/Dog/?name=n1&limit(1)&select(id)").await.expect(200).json(),
+        json!(["001"])
+    );
 }

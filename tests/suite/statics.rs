@@ -99,7 +99,8 @@ async fn ranges() {
     let large = "0123456789".repeat(100_000);
     app.write("web/large.txt", &large);
     assert_eq!(server.get("/large.txt").await.expect(200).body, large);
-    let part = server.send("GET", "/large.txt", &[("range", "bytes=5-700004")], "").await.expect(206);
+    let part =
+        server.send("GET", "/large.txt", &[("range", "bytes=5-700004")], "").await.expect(206);
     assert_eq!(part.body, large[5..700_005]);
 }
 
@@ -107,7 +108,9 @@ fn with_statics(options: &str) -> App {
     let app = App::new(&[
         (
             "config.yaml",
-            &format!("rest: true\ngraphqlSchema: {{ files: schema.graphql }}\nstatic:\n  files: site/**\n{options}"),
+            &format!(
+                "rest: true\ngraphqlSchema: {{ files: schema.graphql }}\nstatic:\n  files: site/**\n{options}"
+            ),
         ),
         DOGS[1],
         ("site/index.html", "home"),
@@ -127,21 +130,47 @@ async fn each_option_does_what_it_says() {
     let cases: &[(&str, &[Asked])] = &[
         (
             "",
-            &[("/about", 404, "Not found\n"), ("/docs/", 200, "docs"), ("/docs", 301, ""), ("/", 200, "home"), ("/Dog/", 200, "[]")],
+            &[
+                ("/about", 404, "Not found\n"),
+                ("/docs/", 200, "docs"),
+                ("/docs", 301, ""),
+                ("/", 200, "home"),
+                ("/Dog/", 200, "[]"),
+            ],
         ),
-        ("  index: false\n", &[("/docs/", 404, ""), ("/docs", 404, ""), ("/index.html", 200, "home")]),
+        (
+            "  index: false\n",
+            &[("/docs/", 404, ""), ("/docs", 404, ""), ("/index.html", 200, "home")],
+        ),
         (
             "  extensions: [html]\n",
-            &[("/about", 200, "about"), ("/about.html", 200, "about"), ("/none", 404, ""), ("/Dog", 200, "the page")],
+            &[
+                ("/about", 200, "about"),
+                ("/about.html", 200, "about"),
+                ("/none", 404, ""),
+                ("/Dog", 200, "the page"),
+            ],
         ),
-        ("  extensions: [html]\n  after: rest\n", &[("/about", 200, "about"), ("/Dog", 200, "{"), ("/none", 404, "Not found\n")]),
+        (
+            "  extensions: [html]\n  after: rest\n",
+            &[("/about", 200, "about"), ("/Dog", 200, "{"), ("/none", 404, "Not found\n")],
+        ),
         (
             "  fallthrough: false\n",
-            &[("/none", 404, "File not found"), ("/Dog/", 404, "File not found"), ("/about.html", 200, "about")],
+            &[
+                ("/none", 404, "File not found"),
+                ("/Dog/", 404, "File not found"),
+                ("/about.html", 200, "about"),
+            ],
         ),
         (
             "  fallthrough: false\n  after: rest\n  notFound: pages/missing.html\n",
-            &[("/none", 404, "nothing here"), ("/Dog/", 200, "[]"), ("/Dog/none", 404, ""), ("/about.html", 200, "about")],
+            &[
+                ("/none", 404, "nothing here"),
+                ("/Dog/", 200, "[]"),
+                ("/Dog/none", 404, ""),
+                ("/about.html", 200, "about"),
+            ],
         ),
         (
             "  fallthrough: false\n  after: rest\n  notFound: { file: site/index.html, statusCode: 200 }\n",
@@ -149,7 +178,13 @@ async fn each_option_does_what_it_says() {
         ),
         (
             "  urlPath: app\n",
-            &[("/app/about.html", 200, "about"), ("/app/", 200, "home"), ("/app", 301, ""), ("/about.html", 404, ""), ("/application", 404, "")],
+            &[
+                ("/app/about.html", 200, "about"),
+                ("/app/", 200, "home"),
+                ("/app", 301, ""),
+                ("/about.html", 404, ""),
+                ("/application", 404, ""),
+            ],
         ),
     ];
     for (options, rows) in cases {
@@ -180,7 +215,9 @@ async fn links_out_of_the_application_are_not_followed() {
     std::os::unix::fs::symlink(app.directory().parent().unwrap(), site.join("up")).unwrap();
     std::os::unix::fs::symlink("about.html", site.join("alias.html")).unwrap();
     let server = app.run();
-    for path in ["/out.txt", "/up/outside.txt", "/up/app/secret.txt/../secret.txt", "/../secret.txt"] {
+    for path in
+        ["/out.txt", "/up/outside.txt", "/up/app/secret.txt/../secret.txt", "/../secret.txt"]
+    {
         assert_eq!(server.get(path).await.status, 404, "{path}");
     }
     assert_eq!(server.get("/alias.html").await.expect(200).body, "about");

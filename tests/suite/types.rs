@@ -72,7 +72,10 @@ fn declarations_are_written() {
     let empty = App::new(&[("config.yaml", "rest: true\n")]);
     let refused = kora().arg("types").arg(empty.directory()).output().unwrap();
     assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no table is declared"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("no table is declared"),
+        "{refused:?}"
+    );
 }
 
 /// Needs `npm` and the package `typescript`; says so and passes where they are out of reach.
@@ -82,7 +85,9 @@ fn the_typescript_compiler_agrees() {
     assert!(kora().arg("types").arg(app.directory()).status().unwrap().success());
     let tools = tempfile::tempdir().unwrap();
     let Some(compiler) = typescript(tools.path()) else {
-        eprintln!("SKIPPED: the TypeScript compiler can't be installed here, so the declarations were not compiled");
+        eprintln!(
+            "SKIPPED: the TypeScript compiler can't be installed here, so the declarations were not compiled"
+        );
         return;
     };
     let output = Command::new("node")
@@ -100,7 +105,14 @@ fn the_typescript_compiler_agrees() {
 
 fn typescript(folder: &Path) -> Option<std::path::PathBuf> {
     let installed = Command::new("npm")
-        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline", "typescript@5"])
+        .args([
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--prefer-offline",
+            "typescript@5",
+        ])
         .arg("--prefix")
         .arg(folder)
         .current_dir(folder)

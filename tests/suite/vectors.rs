@@ -29,7 +29,9 @@ async fn the_nearest_with_and_without_conditions() {
     server.put("/Doc/e", r#"{"kind": "y"}"#).await.expect(204);
     let search = |query| json!({"table": "Doc", "query": query}).to_string();
     let near = |attribute: &str, limit: u32| {
-        search(json!({"sort": {"attribute": attribute, "target": [1, 0]}, "select": ["id", "$distance"], "limit": limit}))
+        search(
+            json!({"sort": {"attribute": attribute, "target": [1, 0]}, "select": ["id", "$distance"], "limit": limit}),
+        )
     };
     let rows = |rows: &[(&str, f64)]| {
         let row = |(id, distance): &(&str, f64)| match distance.fract() == 0.0 {
@@ -41,16 +43,30 @@ async fn the_nearest_with_and_without_conditions() {
     let cosine = near("cosine", 1);
     let straight = near("straight", 3);
     let product = near("product", 2);
-    let kind = search(json!({"conditions": [["kind", "y"]], "sort": {"attribute": "cosine", "target": [1, 0]}, "select": "id", "limit": 2}));
-    let within = search(json!({"conditions": [{"attribute": "straight", "comparator": "lt", "value": 1.5, "target": [1, 0]}], "select": ["id", "$distance"]}));
-    let within_kind = search(json!({"conditions": [["kind", "y"], {"attribute": "straight", "comparator": "le", "value": 5, "target": [1, 0]}], "select": "id", "sort": {"attribute": "id", "descending": true}}));
-    let other = search(json!({"sort": {"attribute": "cosine", "target": [1, 0], "distance": "euclidean", "ef": 5}, "select": ["id", "$distance"], "limit": 2}));
+    let kind = search(
+        json!({"conditions": [["kind", "y"]], "sort": {"attribute": "cosine", "target": [1, 0]}, "select": "id", "limit": 2}),
+    );
+    let within = search(
+        json!({"conditions": [{"attribute": "straight", "comparator": "lt", "value": 1.5, "target": [1, 0]}], "select": ["id", "$distance"]}),
+    );
+    let within_kind = search(
+        json!({"conditions": [["kind", "y"], {"attribute": "straight", "comparator": "le", "value": 5, "target": [1, 0]}], "select": "id", "sort": {"attribute": "id", "descending": true}}),
+    );
+    let other = search(
+        json!({"sort": {"attribute": "cosine", "target": [1, 0], "distance": "euclidean", "ef": 5}, "select": ["id", "$distance"], "limit": 2}),
+    );
     let all = search(json!({"sort": {"attribute": "straight", "target": [1, 0]}, "select": "id"}));
-    let offset = search(json!({"sort": {"attribute": "straight", "target": [1, 0]}, "select": "id", "offset": 1, "limit": 2}));
+    let offset = search(
+        json!({"sort": {"attribute": "straight", "target": [1, 0]}, "select": "id", "offset": 1, "limit": 2}),
+    );
     let long = search(json!({"sort": {"attribute": "straight", "target": [1, 0, 0]}, "limit": 1}));
     let text = search(json!({"sort": {"attribute": "straight", "target": "near"}, "limit": 1}));
-    let above = search(json!({"conditions": [{"attribute": "straight", "comparator": "gt", "value": 1, "target": [1, 0]}]}));
-    let query = json!({"sort": {"attribute": "straight", "target": [0, 2]}, "limit": 1, "select": ["id"]}).to_string();
+    let above = search(
+        json!({"conditions": [{"attribute": "straight", "comparator": "gt", "value": 1, "target": [1, 0]}]}),
+    );
+    let query =
+        json!({"sort": {"attribute": "straight", "target": [0, 2]}, "limit": 1, "select": ["id"]})
+            .to_string();
     check(
         &server,
         &[

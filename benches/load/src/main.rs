@@ -42,8 +42,6 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Bench(options) => suite::run(&options),
         Command::Bare { response, threads } => bare::serve(&response, threads),
-        Command::Ceiling { subscribers, changes } => {
-            realtime::serve_ceiling(subscribers, changes)
-        }
+        Command::Ceiling { subscribers, changes } => realtime::serve_ceiling(subscribers, changes),
     }
 }

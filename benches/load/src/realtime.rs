@@ -166,8 +166,7 @@ fn against_mosquitto(
         }
         let name = transport.name();
         if broker.is_some() {
-            let detail =
-                format!("{:.0} msg/s against {:.0} msg/s", median(ours), median(theirs));
+            let detail = format!("{:.0} msg/s against {:.0} msg/s", median(ours), median(theirs));
             let name = format!("{name} fan-out / mosquitto");
             report.add(name, median(ratios), "x", Target::AtLeast(wanted), detail);
         } else {
@@ -222,8 +221,7 @@ fn idle(kora: &Server, report: &mut Report) -> Result<()> {
         (Transport::Mqtt(Quality::AtMostOnce), mqtt, Target::Report),
     ] {
         let before = kora.resident()?;
-        let listening =
-            Subscribers::connect(transport, address, IDLE, |_| "Tick/idle".to_owned())?;
+        let listening = Subscribers::connect(transport, address, IDLE, |_| "Tick/idle".to_owned())?;
         // What opening them has left behind is freed, or not: that counts.
         std::thread::sleep(Duration::from_secs(1));
         let each = kora.resident()?.saturating_sub(before) as f64 / IDLE as f64 / 1024.0;

@@ -72,8 +72,8 @@ impl Middleware for GuestMiddleware {
             .upgrade()
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?;
         let (steps, receiver) = mpsc::channel::<Step>(STEPS);
-        let in_flight =
-            generation.submit(Job::Request { listeners: listeners.into(), request, steps }, None)?;
+        let in_flight = generation
+            .submit(Job::Request { listeners: listeners.into(), request, steps }, None)?;
         // The generation lives, and the worker counts the request, until the last step.
         let held = (receiver, in_flight, generation);
         Ok(Box::pin(futures_util::stream::unfold(held, |mut held| async move {

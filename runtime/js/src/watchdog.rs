@@ -200,8 +200,7 @@ fn look(watched: &Mutex<Vec<Watched>>, seen: &mut HashMap<*const Pulse, Seen>) -
                 }
             }
             _ => {
-                let first =
-                    Seen { turn, began: Instant::now(), used: processor_time(thread) };
+                let first = Seen { turn, began: Instant::now(), used: processor_time(thread) };
                 seen.insert(key, first);
             }
         }

@@ -24,8 +24,8 @@ use crate::isolate::plugins::Change;
 use crate::isolate::{Isolate, Served};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
-use crate::watchdog::Pulse;
 use crate::source::{DeclaredSources, SourceCall};
+use crate::watchdog::Pulse;
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;
@@ -195,10 +195,8 @@ fn run(
             // Nobody who waits means that the load was given up.
             Err(error) => return drop(ready.send(Err(error))),
         };
-        let loaded = Loaded {
-            listeners: isolate.listeners(),
-            plugin_failures: isolate.plugin_failures(),
-        };
+        let loaded =
+            Loaded { listeners: isolate.listeners(), plugin_failures: isolate.plugin_failures() };
         if ready.send(Ok(loaded)).is_err() {
             return;
         }

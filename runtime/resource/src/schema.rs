@@ -10,8 +10,8 @@ mod validate;
 
 pub(crate) use coerce::auto_cast;
 pub use coerce::coerce_text;
-pub use derived::{Computed, Derived, Relationship, Span, TableName};
 pub(crate) use coerce::date as coerce_date;
+pub use derived::{Computed, Derived, Relationship, Span, TableName};
 #[cfg(test)]
 pub(crate) use sdl::parse_one;
 pub use sdl::{SchemaError, SchemaFile, Warning, parse};
@@ -268,6 +268,8 @@ impl TableSchema {
 
     /// The derived attributes that are shown without being selected.
     pub fn enumerable(&self) -> impl Iterator<Item = &Attribute> {
-        self.attributes.iter().filter(|attribute| attribute.enumerable && attribute.derived.is_some())
+        self.attributes
+            .iter()
+            .filter(|attribute| attribute.enumerable && attribute.derived.is_some())
     }
 }

@@ -17,8 +17,8 @@ use kora_resource::schema::{Attribute, TableSchema, ValidateMode};
 
 use crate::catalog::{self, IndexKind, IndexState, Progress, TableEntry};
 use crate::database::Database;
-use crate::error::TypeChange;
 use crate::environment::{ReadTxn, Trees};
+use crate::error::TypeChange;
 use crate::keys::{IndexEntry, Key, after_prefix, decode_id};
 use crate::layout::{Header, TableId, id_of, record_key};
 use crate::table::Definition;

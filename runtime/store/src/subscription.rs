@@ -360,8 +360,7 @@ impl Stream for Subscription {
 /// comes through the hub.
 fn register(table: &Arc<Table>, covered: &Covered) -> Result<(Subscriber, Seq)> {
     let database = table.owner();
-    let subscriber =
-        database.hub().subscribe(table.key(), covered.scope(), database.queue_limit());
+    let subscriber = database.hub().subscribe(table.key(), covered.scope(), database.queue_limit());
     Ok((subscriber, database.head()?))
 }
 

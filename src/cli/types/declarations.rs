@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use kora_resource::schema::{Attribute, AttributeType, ObjectType, TableSchema};
 
-const HEAD: &str = "// Written by `kora types` from the application's schema; written anew by the next.\n\n";
+const HEAD: &str =
+    "// Written by `kora types` from the application's schema; written anew by the next.\n\n";
 
 /// One file that adds the tables to the module `harperdb`.
 pub(super) fn of_tables(tables: &[TableSchema]) -> String {
@@ -14,7 +15,9 @@ pub(super) fn of_tables(tables: &[TableSchema]) -> String {
         table.attributes.iter().for_each(|attribute| collect(&attribute.ty, &mut objects));
     }
     let mut out = String::from(HEAD);
-    out.push_str("declare module 'harperdb' {\n  /** The records of this application's tables. */\n");
+    out.push_str(
+        "declare module 'harperdb' {\n  /** The records of this application's tables. */\n",
+    );
     out.push_str("  export namespace Records {\n");
     for table in tables {
         interface(&table.type_name, &table.attributes, Some(&table.primary_key), &mut out);

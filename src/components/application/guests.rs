@@ -47,7 +47,8 @@ impl Application {
             Ok(listed) => listed,
             Err(source) => {
                 let application = self.name.clone();
-                return self.fail(&mount, LoadFailure::Files { application, source: Arc::new(source) });
+                return self
+                    .fail(&mount, LoadFailure::Files { application, source: Arc::new(source) });
             }
         };
         for file in listed {

@@ -43,7 +43,10 @@ pub(super) fn describe(registry: &Registry, server: &str) -> Value {
                 (
                     "securitySchemes",
                     object([
-                        ("basicAuth", object([("type", "http".into()), ("scheme", "basic".into())])),
+                        (
+                            "basicAuth",
+                            object([("type", "http".into()), ("scheme", "basic".into())]),
+                        ),
                         (
                             "bearerAuth",
                             object([

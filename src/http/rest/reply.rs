@@ -107,7 +107,9 @@ async fn write_body(body: ReplyBody, form: &Form<'_>) -> Result<(ResponseBody, C
         }
         ReplyBody::Items(sequence) => {
             let attributes = match (format, &form.table) {
-                (Format::Csv, Some(table)) => table.attributes.iter().map(|a| a.name.clone()).collect(),
+                (Format::Csv, Some(table)) => {
+                    table.attributes.iter().map(|a| a.name.clone()).collect()
+                }
                 _ => Vec::new(),
             };
             let writer = SequenceWriter::new(format, attributes);

@@ -28,7 +28,8 @@ impl Ask {
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Ask {
         const RELEVANT: [header::HeaderName; 4] =
             [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::IF_RANGE];
-        let known = RELEVANT.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
+        let known =
+            RELEVANT.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
         Ask { is_head: *method == Method::HEAD, headers: known.collect() }
     }
 
@@ -57,7 +58,9 @@ impl Ask {
     /// The part that is asked for: `None` for all of it, an error if there is no such part.
     fn range(&self, length: u64, tag: &str, last_modified: &str) -> Result<Option<Range<u64>>, ()> {
         let Some(range) = self.text(header::RANGE) else { return Ok(None) };
-        if self.text(header::IF_RANGE).is_some_and(|version| version != tag && version != last_modified)
+        if self
+            .text(header::IF_RANGE)
+            .is_some_and(|version| version != tag && version != last_modified)
         {
             return Ok(None);
         }

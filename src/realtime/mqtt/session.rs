@@ -197,7 +197,8 @@ impl Session {
             }
             Met::Unacknowledged => {
                 let is_it = |flight: &InFlight| {
-                    matches!(flight.source, Source::Log(at) if at == seq) && flight.filter == *filter
+                    matches!(flight.source, Source::Log(at) if at == seq)
+                        && flight.filter == *filter
                 };
                 match self.in_flight.iter().find(|(_, flight)| is_it(flight)) {
                     Some((_, InFlight { stage: Stage::Received, .. })) => Admission::Known,
@@ -276,8 +277,7 @@ impl Session {
 
     /// What the client has not acknowledged, in the order of sending.
     pub(super) fn in_order(&self) -> Vec<(u16, &InFlight)> {
-        let mut flights: Vec<_> =
-            self.in_flight.iter().map(|(id, flight)| (*id, flight)).collect();
+        let mut flights: Vec<_> = self.in_flight.iter().map(|(id, flight)| (*id, flight)).collect();
         flights.sort_unstable_by_key(|(_, flight)| flight.number);
         flights
     }

@@ -100,7 +100,9 @@ impl Sessions {
                 {
                     Ok(session) => session,
                     Err(_) => {
-                        tracing::warn!("a connection of the MQTT client {client_id} does not let go");
+                        tracing::warn!(
+                            "a connection of the MQTT client {client_id} does not let go"
+                        );
                         // What it has stored of a durable session is older, never wrong: some
                         // messages may come again.
                         self.load(client_id).await
@@ -215,9 +217,7 @@ impl Sessions {
         let now = Instant::now();
         let over: Vec<Arc<str>> = {
             let mut state = self.state.lock();
-            let is_over = |slot: &Slot| {
-                matches!(slot, Slot::Away { until: Some(until), .. } if *until <= now)
-            };
+            let is_over = |slot: &Slot| matches!(slot, Slot::Away { until: Some(until), .. } if *until <= now);
             let over = state.slots.iter().filter(|(_, slot)| is_over(slot));
             let over: Vec<_> = over.map(|(client_id, _)| Arc::clone(client_id)).collect();
             for client_id in &over {

@@ -165,9 +165,10 @@ fn to_value(session: &Session) -> Value {
     let subscriptions = session.subscriptions.iter().map(|(filter, subscribed)| {
         let Subscribed { options, id, progress } = subscribed;
         // Current records on their way are in no log: they begin again.
-        let is_showing = session.in_flight.values().any(|flight| {
-            flight.filter == *filter && matches!(flight.source, Source::Kept { .. })
-        });
+        let is_showing = session
+            .in_flight
+            .values()
+            .any(|flight| flight.filter == *filter && matches!(flight.source, Source::Kept { .. }));
         let sent = progress.sent.filter(|_| !is_showing);
         let pending = progress.pending.iter().map(|seq| Value::number(seq.0 as f64));
         object([

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use kora_resource::{Depth, Error, Id, Level, Params, Pattern, Protocol, Result, StreamOptions, Target};
+use kora_resource::{
+    Depth, Error, Id, Level, Params, Pattern, Protocol, Result, StreamOptions, Target,
+};
 
 use crate::components::Components;
 use crate::components::registry::Registration;
@@ -56,7 +58,8 @@ pub(super) fn of_filter(components: &Components, filter: &str) -> Result<Filtere
     }
     let (registration, _, params) = find(components, &literal)?;
     if !params.is_empty() {
-        let text = format!("Wildcards can't follow the path of {} with its parameters", registration.path);
+        let text =
+            format!("Wildcards can't follow the path of {} with its parameters", registration.path);
         return Err(Error::invalid(text));
     }
     let below = filter.get(registration.path.len()..).unwrap_or_default();
@@ -108,7 +111,8 @@ fn find<'t>(
             return Some((Arc::clone(found.registration), "", found.params));
         }
         let rest = topic.get(found.registration.path.len()..)?;
-        let is_whole = found.registration.path.is_empty() || rest.is_empty() || rest.starts_with('/');
+        let is_whole =
+            found.registration.path.is_empty() || rest.is_empty() || rest.starts_with('/');
         is_whole.then(|| (Arc::clone(found.registration), rest, Params::new()))
     });
     found.ok_or_else(|| {

@@ -228,8 +228,6 @@ pub(crate) fn accept_web_socket(
         connection::run(broker, client, Source::WebSocket(read), outbox).await;
     });
     let mut response = response.map(|_| ResponseBody::Empty);
-    response
-        .headers_mut()
-        .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mqtt"));
+    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mqtt"));
     response
 }

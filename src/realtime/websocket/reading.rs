@@ -97,8 +97,9 @@ impl Decoding {
                 reason: format!("The message is not JSON: {error}"),
             }),
             Decoding::Encoded(_) if message.is_empty() => Ok(Value::Null),
-            Decoding::Encoded(format) => format.decode(&message).map_err(|error| {
-                Closed::Refused { code: 1007, reason: format!("The message is {error}") }
+            Decoding::Encoded(format) => format.decode(&message).map_err(|error| Closed::Refused {
+                code: 1007,
+                reason: format!("The message is {error}"),
             }),
             Decoding::Text => text(message),
             Decoding::TypedText(content_type) => Ok(typed(content_type, text(message)?)),

@@ -50,19 +50,22 @@ async fn verbs_and_tables() {
             ("GET", "/Birthday/rex", "", 200, rex.clone()),
             ("GET", "/Kennel/rex", "", 200, rex.clone()),
             ("GET", "/Dog/rex", "", 200, rex),
+            ("POST", "/Birthday/rex", "", 200, json!({"id": "rex", "name": "Rex", "age": 4})),
+            ("POST", "/Birthday/bo", "", 404, no_dog.clone()),
             (
                 "POST",
-                "/Birthday/rex",
-                "",
-                200,
-                json!({"id": "rex", "name": "Rex", "age": 4}),
+                "/Kennel/",
+                r#"{"id":"bo","name":""}"#,
+                422,
+                json!(["Nameless", "a dog needs a name"]),
             ),
-            ("POST", "/Birthday/bo", "", 404, no_dog.clone()),
-            ("POST", "/Kennel/", r#"{"id":"bo","name":""}"#, 422, json!([
-                "Nameless",
-                "a dog needs a name"
-            ])),
-            ("PUT", "/Kennel/bo", r#"{"id":"bo","name":"Bo","age":2,"breed":"Pug"}"#, 204, Value::Null),
+            (
+                "PUT",
+                "/Kennel/bo",
+                r#"{"id":"bo","name":"Bo","age":2,"breed":"Pug"}"#,
+                204,
+                Value::Null,
+            ),
             ("PATCH", "/Kennel/bo", r#"{"name":"Bobo"}"#, 204, Value::Null),
             (
                 "GET",
@@ -146,7 +149,10 @@ async fn answers() {
     .await;
     for (language, server) in twins.each() {
         let raw = server.get("/Answers/?kind=raw").await.expect(200);
-        assert_eq!((raw.header("content-type"), raw.body.as_str()), (Some("image/svg+xml"), "<svg/>"));
+        assert_eq!(
+            (raw.header("content-type"), raw.body.as_str()),
+            (Some("image/svg+xml"), "<svg/>")
+        );
         let pieces = server.get("/Answers/?kind=pieces").await.expect(200);
         let shown = (pieces.header("content-type"), pieces.body.as_str());
         assert_eq!(shown, (Some("text/plain"), "in three parts"), "{language}");
@@ -158,11 +164,13 @@ async fn answers() {
         );
     }
     // What a resource does not have; the texts name the HTTP method as tables do.
-    for (method, path) in [("PUT", "/Birthday/rex"), ("POST", "/Answers/"), ("DELETE", "/Answers/")] {
+    for (method, path) in [("PUT", "/Birthday/rex"), ("POST", "/Answers/"), ("DELETE", "/Answers/")]
+    {
         let mut answers = Vec::new();
         for (_, server) in twins.each() {
             let answer = server.send(method, path, &[JSON], "{}").await.expect(405);
-            answers.push((answer.json()["title"].clone(), answer.header("allow").map(str::to_owned)));
+            answers
+                .push((answer.json()["title"].clone(), answer.header("allow").map(str::to_owned)));
         }
         assert_eq!(answers[0], answers[1], "{method} {path}");
     }
@@ -179,8 +187,10 @@ async fn changes_of_one_record_at_the_same_time_all_count() {
         server.put("/Dog/rex", r#"{"name":"Rex","age":0}"#).await.expect(204);
         let calls = (0..CALLS).map(|_| server.send("POST", "/Birthday/rex", &[], ""));
         let answers = futures_util::future::join_all(calls).await;
-        let mut ages: Vec<i64> =
-            answers.into_iter().map(|answer| answer.expect(200).json()["age"].as_i64().unwrap()).collect();
+        let mut ages: Vec<i64> = answers
+            .into_iter()
+            .map(|answer| answer.expect(200).json()["age"].as_i64().unwrap())
+            .collect();
         ages.sort_unstable();
         assert_eq!(ages, (1..=CALLS as i64).collect::<Vec<_>>(), "{language}");
     }

@@ -16,7 +16,8 @@ async fn answering() -> std::net::SocketAddr {
             let read = stream.read(&mut request).await.unwrap();
             let text = String::from_utf8_lossy(&request[..read]).into_owned();
             let from = text.lines().find_map(|line| line.strip_prefix("x-from: ")).unwrap_or("?");
-            let answer = format!("HTTP/1.1 203 Fine\r\ncontent-length: {}\r\n\r\n{from}", from.len());
+            let answer =
+                format!("HTTP/1.1 203 Fine\r\ncontent-length: {}\r\n\r\n{from}", from.len());
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });

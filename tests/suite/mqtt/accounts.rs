@@ -2,9 +2,7 @@
 
 use fastwebsockets::OpCode;
 use mqtt_proto::QoS;
-use mqtt_proto::v5::{
-    Connect, ConnectReasonCode, Packet, PubackReasonCode, SubscribeReasonCode,
-};
+use mqtt_proto::v5::{Connect, ConnectReasonCode, Packet, PubackReasonCode, SubscribeReasonCode};
 use serde_json::json;
 
 use crate::harness::client::JSON;
@@ -41,7 +39,8 @@ fn app() -> App {
 async fn serve(app: &App) -> Server {
     let server = Server::start(&["run", "--authorize-local=false"], &app.directory(), &app.data());
     for name in ["reader", "writer", "partial"] {
-        let user = json!({"operation": "add_user", "username": name, "password": "p", "role": name});
+        let user =
+            json!({"operation": "add_user", "username": name, "password": "p", "role": name});
         operate(&server, &user.to_string()).await;
     }
     server
@@ -91,7 +90,10 @@ async fn who_a_client_is_decides_what_it_may() {
         reader.put("Room/a", record.as_bytes()).await.reason_code,
         PubackReasonCode::NotAuthorized
     );
-    assert_eq!(writer.put("Room/a", record.as_bytes()).await.reason_code, PubackReasonCode::Success);
+    assert_eq!(
+        writer.put("Room/a", record.as_bytes()).await.reason_code,
+        PubackReasonCode::Success
+    );
     let (_, seen) = reader.next_json().await;
     assert_eq!(seen, json!({"id": "a", "name": "A", "secret": "s"}));
     let (_, seen) = partial.next_json().await;

@@ -51,7 +51,9 @@ async fn mosquitto_clients_work() {
             // With quality 0 the client leaves before the message is stored.
             server.until("/Room/m", |room| room.body.contains(&format!("{version} {qos}"))).await;
             let subscribe = Command::new("mosquitto_sub")
-                .args(["-p", &port, "-V", version, "-q", qos, "-t", "Room/+", "-C", "1", "-W", "20"])
+                .args([
+                    "-p", &port, "-V", version, "-q", qos, "-t", "Room/+", "-C", "1", "-W", "20",
+                ])
                 .stdin(Stdio::null())
                 .output()
                 .unwrap();
@@ -69,7 +71,8 @@ async fn the_npm_client_works() {
         eprintln!("SKIPPED: node is not installed (apt-get install nodejs)");
         return;
     }
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mqtt/client.js");
+    let script =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mqtt/client.js");
     // Where its packages are is where node looks for them.
     std::fs::copy(script, packages.join("client.js")).unwrap();
     let mut expected = Vec::new();

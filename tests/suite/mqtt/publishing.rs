@@ -36,10 +36,7 @@ async fn what_is_published_over_http_arrives_and_nothing_that_is_not_meant() {
     client.subscribe("Room/a", QoS::Level0).await;
     server.put("/Room/b", r#"{"name":"B"}"#).await.expect(204);
     server.put("/Room/a", r#"{"name":"A"}"#).await.expect(204);
-    assert_eq!(
-        client.next_json().await,
-        ("Room/a".to_owned(), json!({"id": "a", "name": "A"}))
-    );
+    assert_eq!(client.next_json().await, ("Room/a".to_owned(), json!({"id": "a", "name": "A"})));
     server.send("DELETE", "/Room/a", &[], "").await.expect(200);
     let deleted = client.next().await;
     assert!(deleted.payload.is_empty() && !deleted.retain);
@@ -52,7 +49,8 @@ async fn bytes_come_back_as_they_were() {
     let server = app.run();
     let mut client = server.mqtt(connect("c")).await;
     client.subscribe("Room/#", QoS::Level1).await;
-    for (n, bytes) in [&b"\x00\xff"[..], b"plain", b"[1,2]", b"{broken", b"\"text\""].iter().enumerate()
+    for (n, bytes) in
+        [&b"\x00\xff"[..], b"plain", b"[1,2]", b"{broken", b"\"text\""].iter().enumerate()
     {
         let topic = format!("Room/{n}");
         let message = client.message(&topic, bytes, QoS::Level0);

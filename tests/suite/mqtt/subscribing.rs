@@ -76,7 +76,8 @@ async fn retain_handling_decides_whether_current_records_come() {
     let server = app.run();
     server.put("/Room/a", r#"{"name":"A"}"#).await.expect(204);
     let mut client = server.mqtt(connect("c")).await;
-    let handling = |retain_handling| SubscriptionOptions { retain_handling, ..options(QoS::Level0) };
+    let handling =
+        |retain_handling| SubscriptionOptions { retain_handling, ..options(QoS::Level0) };
     client.subscribe_with("Room/a", handling(RetainHandling::SendAtSubscribeIfNotExist)).await;
     let first = client.next().await;
     assert!(first.retain, "what was retained says so");

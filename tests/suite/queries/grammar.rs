@@ -53,7 +53,13 @@ async fn kennel() -> (App, Server) {
         {"id": "4", "name": "Ace", "age": null, "any": null},
     ]);
     server.put("/Dog/", &dogs.to_string()).await.expect(200);
-    server.put("/Plain/", r#"[{"id":"a","price":50},{"id":"b","price":150},{"id":"a b","price":null}]"#).await.expect(200);
+    server
+        .put(
+            "/Plain/",
+            r#"[{"id":"a","price":50},{"id":"b","price":150},{"id":"a b","price":null}]"#,
+        )
+        .await
+        .expect(200);
     (app, server)
 }
 
@@ -184,7 +190,10 @@ async fn urls_and_targets_handed_on() {
             get("/Plain/?id=a+b", json!([{"id": "a b", "price": null}])),
             get("/Plain/?price=gt=100&lt=200&select(id)", json!(["b"])),
             get("/Dog/?sort(-age)&select(age)", json!([7, 5, 3, null])),
-            get("/Dog/?sort(name,-age)&select([name,age])", json!([["Ace", 3], ["Ace", null], ["Bo (x)", 7], ["Cleo", 5]])),
+            get(
+                "/Dog/?sort(name,-age)&select([name,age])",
+                json!([["Ace", 3], ["Ace", null], ["Bo (x)", 7], ["Cleo", 5]]),
+            ),
             get("/Dog/?sort(+name)&limit(1,2)&select(name)", json!(["Ace"])),
             get("/Dog/?good=true&sort(home.number)&select(id)", json!(["3", "1"])),
             get("/Dog/?name=Cleo&select(id,)", json!([{"id": "3"}])),
@@ -198,15 +207,24 @@ async fn urls_and_targets_handed_on() {
             ("GET", "/Dog/3.home", "", 404, json!(null)),
             get("/Dog/?select(name,)&limit(1)", json!([{"name": "Ace"}])),
             get("/Dog/?age=7&select([id,home{[number,city]}])", json!([["2", [2, "Rome"]]])),
-            get("/Dog/?age=7&select(home{city},$id)", json!([{"home": {"city": "Rome"}, "$id": "2"}])),
+            get(
+                "/Dog/?age=7&select(home{city},$id)",
+                json!([{"home": {"city": "Rome"}, "$id": "2"}]),
+            ),
             get("/Dog/4?select(*)", json!({"id": "4", "name": "Ace", "age": null, "any": null})),
-            get("/Dog/4?select($record)", json!({"id": "4", "name": "Ace", "age": null, "any": null})),
+            get(
+                "/Dog/4?select($record)",
+                json!({"id": "4", "name": "Ace", "age": null, "any": null}),
+            ),
             get("/Dog/4?select(id,$expiresAt,nothing)", json!({"id": "4"})),
             get("/Dog/?id=4&select([id,nothing])", json!([["4", null]])),
             // By an index, in its order; of one value, by the key; nulls are before everything.
             get("/Dog/?age=ge=3&select(age)", json!([3, 5, 7])),
             get("/Dog/?name=Ace&select(id)", json!(["1", "4"])),
-            get("/Dog/?sort(any)&select([id,any])", json!([["4", null], ["3", true], ["1", 1], ["2", "1"]])),
+            get(
+                "/Dog/?sort(any)&select([id,any])",
+                json!([["4", null], ["3", true], ["1", 1], ["2", "1"]]),
+            ),
             // Calls stand anywhere and are no conditions.
             get("/Dog/?select(id)&limit(1)&name=Ace&sort(-age)", json!(["1"])),
             get("/Dog/?name=Cleo|limit(3)|age=3&select(id)&sort(id)", json!(["1", "3"])),
@@ -226,7 +244,11 @@ async fn what_is_wrong_is_told_with_its_place() {
         ("nose=1", 404, "nose is not a defined attribute"),
         ("sort(weight)", 404, "weight is not indexed and not combined with any other conditions"),
         ("age=old", 400, "Invalid value for attribute age: \"old\", expecting Int"),
-        ("name=a&age=1|age=2", 400, "Can not mix operators within a condition grouping at position 12"),
+        (
+            "name=a&age=1|age=2",
+            400,
+            "Can not mix operators within a condition grouping at position 12",
+        ),
         ("(name=a", 400, "expected ')' at position 7"),
         ("[name=a", 400, "expected ']' at position 7"),
         ("name=a)", 400, "unexpected token ')' at position 6"),
@@ -245,7 +267,11 @@ async fn what_is_wrong_is_told_with_its_place() {
         ("select(name", 400, "expected ')'"),
         ("age==old", 400, "Invalid value for attribute age"),
         ("born=gt=soon", 400, "Invalid value for attribute born"),
-        ("good==boolean:true&age=between=(1)", 400, "\"between\" comparator requires an array of two values"),
+        (
+            "good==boolean:true&age=between=(1)",
+            400,
+            "\"between\" comparator requires an array of two values",
+        ),
         ("age=gt=1&=lt=5&=lt=3", 400, "chained conditions"),
         ("a%2Eb==1", 404, "a.b is not a defined attribute"),
         ("sort(nose)", 404, "nose is not"),
@@ -270,7 +296,10 @@ async fn objects_from_code_and_by_query() {
     let rows = [
         (json!({"conditions": [["name", "Ace"]]}), json!(["1", "4"])),
         (json!({"conditions": {"attribute": "name", "value": "Ace"}}), json!(["1", "4"])),
-        (json!({"conditions": [{"search_attribute": "name", "search_type": "equals", "search_value": "Ace"}]}), json!(["1", "4"])),
+        (
+            json!({"conditions": [{"search_attribute": "name", "search_type": "equals", "search_value": "Ace"}]}),
+            json!(["1", "4"]),
+        ),
         (one("equal", "age", json!(5)), json!(["3"])),
         (one("not_equals", "name", json!("Ace")), json!(["2", "3"])),
         (one("less_than", "age", json!(5)), json!(["1"])),
@@ -290,12 +319,24 @@ async fn objects_from_code_and_by_query() {
         (negated("in", json!([3, 7])), json!(["3", "4"])),
         (negated("between", json!([3, 5])), json!(["2", "4"])),
         (negated("equals", json!(3)), json!(["2", "3", "4"])),
-        (json!({"operator": "or", "conditions": [["age", 3], {"operator": "and", "conditions": [["name", "Ace"], ["age", null]]}]}), json!(["1", "4"])),
+        (
+            json!({"operator": "or", "conditions": [["age", 3], {"operator": "and", "conditions": [["name", "Ace"], ["age", null]]}]}),
+            json!(["1", "4"]),
+        ),
         (json!({"conditions": [{"attribute": ["home", "city"], "value": "Rome"}]}), json!(["2"])),
-        (json!({"conditions": [{"attribute": "born", "comparator": "gt", "value": "2020-06-01"}]}), json!(["2"])),
-        (json!({"conditions": [["extra", 1]], "allowConditionsOnDynamicAttributes": true}), json!([])),
+        (
+            json!({"conditions": [{"attribute": "born", "comparator": "gt", "value": "2020-06-01"}]}),
+            json!(["2"]),
+        ),
+        (
+            json!({"conditions": [["extra", 1]], "allowConditionsOnDynamicAttributes": true}),
+            json!([]),
+        ),
         (json!({"limit": 2, "offset": 1}), json!(["2", "3"])),
-        (json!({"conditions": [["name", "Ace"], ["age", 3]], "enforceExecutionOrder": true}), json!(["1"])),
+        (
+            json!({"conditions": [["name", "Ace"], ["age", 3]], "enforceExecutionOrder": true}),
+            json!(["1"]),
+        ),
     ];
     for (query, expected) in rows {
         let mut query = query;
@@ -310,11 +351,31 @@ async fn objects_from_code_and_by_query() {
         check(&server, &cases).await;
     }
     let refused = [
-        (json!({"conditions": [["weight", 1]], "allowFullScan": false}), 404, "\"weight\" is not indexed, can not search for this attribute"),
-        (json!({"conditions": [{"attribute": "name", "comparator": "contains", "value": "a"}], "allowFullScan": false}), 403, "The condition on \"name\" needs a full table scan, which is not allowed"),
-        (json!({"conditions": [{"attribute": "name", "comparator": "like", "value": "a"}]}), 400, "Unknown query comparator \"like\""),
-        (json!({"conditions": [{"attribute": "age", "comparator": "gt", "negated": true, "value": 1}]}), 400, "The comparator \"gt\" can not be negated"),
-        (json!({"conditions": [{"attribute": "age", "comparator": "gele", "value": 1}]}), 400, "\"gele\" comparator requires an array of two values"),
+        (
+            json!({"conditions": [["weight", 1]], "allowFullScan": false}),
+            404,
+            "\"weight\" is not indexed, can not search for this attribute",
+        ),
+        (
+            json!({"conditions": [{"attribute": "name", "comparator": "contains", "value": "a"}], "allowFullScan": false}),
+            403,
+            "The condition on \"name\" needs a full table scan, which is not allowed",
+        ),
+        (
+            json!({"conditions": [{"attribute": "name", "comparator": "like", "value": "a"}]}),
+            400,
+            "Unknown query comparator \"like\"",
+        ),
+        (
+            json!({"conditions": [{"attribute": "age", "comparator": "gt", "negated": true, "value": 1}]}),
+            400,
+            "The comparator \"gt\" can not be negated",
+        ),
+        (
+            json!({"conditions": [{"attribute": "age", "comparator": "gele", "value": 1}]}),
+            400,
+            "\"gele\" comparator requires an array of two values",
+        ),
         (json!({"operator": "xor"}), 400, "The operator of a query must be 'and' or 'or'"),
         (json!({"conditions": [["nose", 1]]}), 404, "nose is not a defined attribute"),
     ];
@@ -336,7 +397,10 @@ async fn plans_are_explained() {
         (json!({"conditions": [["name", "Ace"]]}), "the index of name"),
         (json!({"conditions": [["id", "1"], ["name", "Ace"]]}), "the primary key"),
         (json!({"conditions": [["name", "Ace"], ["age", 7], ["weight", 1]]}), "the index of age"),
-        (json!({"operator": "or", "conditions": [["name", "Ace"], ["age", 7]]}), "the index of name, then the index of age"),
+        (
+            json!({"operator": "or", "conditions": [["name", "Ace"], ["age", 7]]}),
+            "the index of name, then the index of age",
+        ),
         (json!({"operator": "or", "conditions": [["name", "Ace"], ["weight", 7]]}), "all records"),
         (json!({"sort": {"attribute": "age"}, "limit": 1}), "the index of age"),
         (json!({"conditions": [["weight", 1]]}), "all records"),

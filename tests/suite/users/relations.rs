@@ -78,38 +78,56 @@ async fn what_is_related_is_withheld() {
     let refused = || Err(403);
     let rows: &[(&str, [Result<Value, u16>; 3])] = &[
         ("/b", [Ok(book.clone()), Ok(book.clone()), Ok(book.clone())]),
-        ("/b?select(title,author{name})", [
-            Ok(json!({"title": "Dawn", "author": {"name": "Ada"}})),
-            Ok(json!({"title": "Dawn"})),
-            Ok(json!({"title": "Dawn", "author": {"name": "Ada"}})),
-        ]),
-        ("/b?select(title,author)", [
-            Ok(json!({"title": "Dawn", "author": ada})),
-            Ok(json!({"title": "Dawn"})),
-            Ok(json!({"title": "Dawn", "author": named})),
-        ]),
-        ("/?title=Dawn&select(author{name,wage})", [
-            Ok(json!([{"author": {"name": "Ada", "wage": 9}}])),
-            Ok(json!([{}])),
-            Ok(json!([{"author": {"name": "Ada"}}])),
-        ]),
-        ("/?title=Dawn&select([title,author{name}])", [
-            Ok(json!([["Dawn", {"name": "Ada"}]])),
-            Ok(json!([["Dawn", null]])),
-            Ok(json!([["Dawn", {"name": "Ada"}]])),
-        ]),
+        (
+            "/b?select(title,author{name})",
+            [
+                Ok(json!({"title": "Dawn", "author": {"name": "Ada"}})),
+                Ok(json!({"title": "Dawn"})),
+                Ok(json!({"title": "Dawn", "author": {"name": "Ada"}})),
+            ],
+        ),
+        (
+            "/b?select(title,author)",
+            [
+                Ok(json!({"title": "Dawn", "author": ada})),
+                Ok(json!({"title": "Dawn"})),
+                Ok(json!({"title": "Dawn", "author": named})),
+            ],
+        ),
+        (
+            "/?title=Dawn&select(author{name,wage})",
+            [
+                Ok(json!([{"author": {"name": "Ada", "wage": 9}}])),
+                Ok(json!([{}])),
+                Ok(json!([{"author": {"name": "Ada"}}])),
+            ],
+        ),
+        (
+            "/?title=Dawn&select([title,author{name}])",
+            [
+                Ok(json!([["Dawn", {"name": "Ada"}]])),
+                Ok(json!([["Dawn", null]])),
+                Ok(json!([["Dawn", {"name": "Ada"}]])),
+            ],
+        ),
         ("/b.author", [Ok(ada.clone()), refused(), refused()]),
         ("/b?select(author)", [Ok(ada.clone()), refused(), refused()]),
-        ("/b?select(author{books{title}})", [
-            Ok(json!({"author": {"books": [{"title": "Dawn"}]}})),
-            Ok(json!({})),
-            Ok(json!({"author": {}})),
-        ]),
+        (
+            "/b?select(author{books{title}})",
+            [
+                Ok(json!({"author": {"books": [{"title": "Dawn"}]}})),
+                Ok(json!({})),
+                Ok(json!({"author": {}})),
+            ],
+        ),
         ("/?author.name=Ada&select(id)", [Ok(json!(["b"])), refused(), Ok(json!(["b"]))]),
         ("/?author.wage=gt=5&select(id)", [Ok(json!(["b"])), refused(), refused()]),
         ("/?(author.wage=9|title=x)&select(id)", [Ok(json!(["b"])), refused(), refused()]),
         ("/?author.books.title=Dawn&select(id)", [Ok(json!(["b"])), refused(), refused()]),
-        ("/?title=Dawn&sort(author.name)&select(id)", [Ok(json!(["b"])), refused(), Ok(json!(["b"]))]),
+        (
+            "/?title=Dawn&sort(author.name)&select(id)",
+            [Ok(json!(["b"])), refused(), Ok(json!(["b"]))],
+        ),
         ("/?title=Dawn&sort(author.wage)&select(id)", [Ok(json!(["b"])), refused(), refused()]),
     ];
     let mut wrong = Vec::new();
@@ -146,7 +164,8 @@ async fn what_a_schema_shows_unasked_is_withheld_too() {
         for (user, expected) in [("all", &whole), ("books", &bare)] {
             for url in ["/b", "/?title=Dawn"] {
                 let url = format!("{path}{url}");
-                let answer = send(&server, &as_user(user), "GET", &url, "").await.expect(200).json();
+                let answer =
+                    send(&server, &as_user(user), "GET", &url, "").await.expect(200).json();
                 let record = if answer.is_array() { &answer[0] } else { &answer };
                 assert_eq!(record, expected, "{url} as {user}");
             }

@@ -24,14 +24,13 @@ impl Isolate {
         steps: mpsc::Sender<Step>,
     ) {
         let Request { info, body, user, is_web_socket, origins } = request;
-        let context =
-            Arc::new(Context {
-                user: user.clone(),
-                request: Some(info),
-                authorize: true,
-                origins,
-                ..Context::default()
-            });
+        let context = Arc::new(Context {
+            user: user.clone(),
+            request: Some(info),
+            authorize: true,
+            origins,
+            ..Context::default()
+        });
         self.resume_context(&context);
         let body = self.js.op_state().borrow_mut().borrow_mut::<Bodies>().insert(body);
         let number = self.insert(PendingCall::new(None, context, None, Answer::Steps(steps)));

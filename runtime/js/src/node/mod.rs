@@ -86,8 +86,7 @@ pub(crate) fn extensions(packages: &Rc<Packages>, node: NodeState) -> Vec<Extens
 /// exist: some ops of Deno's take a resource numbered 0 for none.
 fn standard_streams() -> Stdio {
     // Where there is no null device, a component that reads it gets the server's own.
-    let stdin =
-        std::fs::File::open("/dev/null").map_or(StdioPipe::inherit(), StdioPipe::file);
+    let stdin = std::fs::File::open("/dev/null").map_or(StdioPipe::inherit(), StdioPipe::file);
     Stdio { stdin, stdout: StdioPipe::inherit(), stderr: StdioPipe::inherit() }
 }
 

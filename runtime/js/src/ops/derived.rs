@@ -65,7 +65,8 @@ fn relationship(
     relationship: &Relationship,
 ) -> RelationshipView {
     let target = worker.tables.iter().position(|table| {
-        table.database() == relationship.target.database && table.name() == relationship.target.table
+        table.database() == relationship.target.database
+            && table.name() == relationship.target.table
     });
     let target_key =
         target.map_or_else(|| "id".to_owned(), |at| worker.tables[at].schema().primary_key.clone());

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
-use kora_resource::schema::{Assigned, Audit, Attribute, TableSchema, ValidateMode};
+use kora_resource::schema::{Assigned, Attribute, Audit, TableSchema, ValidateMode};
 use kora_resource::{Error, Id};
 use kora_store::Table;
 use serde::Serialize;

@@ -2,8 +2,8 @@
 //! (`spec/harper-resources.md` section 6, "Object form").
 
 use super::{
-    Comparator, Compare, Condition, Direction, Execution, Explain, FullScan, Nearest, Operator, Query,
-    Select, SelectItem, Sort, Undeclared,
+    Comparator, Compare, Condition, Direction, Execution, Explain, FullScan, Nearest, Operator,
+    Query, Select, SelectItem, Sort, Undeclared,
 };
 use crate::schema::Distance;
 use crate::{Error, Result, Value};

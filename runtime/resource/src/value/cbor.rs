@@ -258,8 +258,7 @@ fn tagged(from: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
 fn magnitude(bytes: &[u8]) -> Option<u128> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let digits = &bytes[zeros..];
-    (digits.len() <= 16)
-        .then(|| digits.iter().fold(0, |n: u128, byte| n << 8 | u128::from(*byte)))
+    (digits.len() <= 16).then(|| digits.iter().fold(0, |n: u128, byte| n << 8 | u128::from(*byte)))
 }
 
 /// A length bounded by what the input can hold: for reserving memory.

@@ -260,7 +260,10 @@ mod tests {
     #[test]
     fn writes_a_header_and_rows() {
         for (value, text) in [
-            (r#"[{"a":1,"b":"x"},{"b":"y,\"z\"","c":null}]"#, "a,b,c\r\n1,x,\r\n,\"y,\"\"z\"\"\",\r\n"),
+            (
+                r#"[{"a":1,"b":"x"},{"b":"y,\"z\"","c":null}]"#,
+                "a,b,c\r\n1,x,\r\n,\"y,\"\"z\"\"\",\r\n",
+            ),
             (r#"{"a":{"b":[1]},"s":"","t":true}"#, "a,s,t\r\n\"{\"\"b\"\":[1]}\",\"\",true\r\n"),
             ("[1,\"two\"]", "value\r\n1\r\ntwo\r\n"),
             ("[]", ""),

@@ -73,7 +73,10 @@ fn write_value(value: &Value, out: &mut Vec<u8>) {
             let mut text = Vec::new();
             json::write(other, &mut text);
             // Dates and bytes are quoted in JSON, and plain here.
-            encode(text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(&text), out);
+            encode(
+                text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(&text),
+                out,
+            );
         }
     }
 }

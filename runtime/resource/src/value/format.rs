@@ -79,9 +79,10 @@ impl Format {
         ];
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let named = |name: &str| essence.eq_ignore_ascii_case(name);
-        Format::ALL.into_iter().find(|format| named(format.media_type())).or_else(|| {
-            ALIASES.into_iter().find(|(name, _)| named(name)).map(|(_, format)| format)
-        })
+        Format::ALL
+            .into_iter()
+            .find(|format| named(format.media_type()))
+            .or_else(|| ALIASES.into_iter().find(|(name, _)| named(name)).map(|(_, format)| format))
     }
 
     /// The format that an extension of a URL chooses (`spec/harper-rest.md` section 1.1).
@@ -216,11 +217,31 @@ mod tests {
     #[test]
     fn errors_name_the_type_and_the_place() {
         for (format, bytes, message) in [
-            (Format::Json, "{\n x", "not application/json: expected a property name in double quotes, found `x` at line 2, column 2"),
-            (Format::Cbor, "\u{61}", "not application/cbor: the input ends in the middle of the value at byte 0"),
-            (Format::MessagePack, "\u{1}é", "not application/x-msgpack: value 3: ends in the middle of a value at byte 3"),
-            (Format::Ndjson, "{}\n\n{\"a\":}", "not application/x-ndjson: expected a value, found `}` at line 3, column 6"),
-            (Format::Csv, "a,b\n1,2\n3\n", "not text/csv: 1 field where the header names 2 at line 3"),
+            (
+                Format::Json,
+                "{\n x",
+                "not application/json: expected a property name in double quotes, found `x` at line 2, column 2",
+            ),
+            (
+                Format::Cbor,
+                "\u{61}",
+                "not application/cbor: the input ends in the middle of the value at byte 0",
+            ),
+            (
+                Format::MessagePack,
+                "\u{1}é",
+                "not application/x-msgpack: value 3: ends in the middle of a value at byte 3",
+            ),
+            (
+                Format::Ndjson,
+                "{}\n\n{\"a\":}",
+                "not application/x-ndjson: expected a value, found `}` at line 3, column 6",
+            ),
+            (
+                Format::Csv,
+                "a,b\n1,2\n3\n",
+                "not text/csv: 1 field where the header names 2 at line 3",
+            ),
             (Format::Yaml, "a: 1\nb: [", "not text/yaml: "),
         ] {
             let error = format.decode(bytes.as_bytes()).expect_err(message).to_string();

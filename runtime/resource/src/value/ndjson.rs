@@ -1,7 +1,7 @@
 //! NDJSON: one JSON value a line. Reading it gives an array; an array is written as its elements.
 
-use super::json::{self, JsonError};
 use super::Value;
+use super::json::{self, JsonError};
 
 /// Appends `value`: each element of an array as a line, anything else as one.
 pub fn write(value: &Value, out: &mut Vec<u8>) {

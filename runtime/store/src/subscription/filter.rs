@@ -71,10 +71,9 @@ impl EventFilter {
                 value: EventValue::Absent,
                 ..event.clone()
             }),
-            EventKind::Delete
-            | EventKind::Invalidate
-            | EventKind::Message
-            | EventKind::Leave => frame,
+            EventKind::Delete | EventKind::Invalidate | EventKind::Message | EventKind::Leave => {
+                frame
+            }
         }))
     }
 }

@@ -51,7 +51,6 @@ pub(super) fn gap(table: &Table, after: Seq, head: Seq) -> Result<Option<Gap>> {
     if after > head {
         return Ok(Some(Gap::Ahead));
     }
-    let trimmed =
-        table.owner().environment().read(|txn, trees| trimmed(txn, trees, table.id()))?;
+    let trimmed = table.owner().environment().read(|txn, trees| trimmed(txn, trees, table.id()))?;
     Ok((trimmed > after).then_some(Gap::Trimmed(trimmed)))
 }

@@ -114,7 +114,8 @@ impl Snapshot {
                     bytes += value.len();
                     frames.push(frame(id_of(key), record)?);
                 }
-                if bytes >= BATCH_BYTES || frames.len() >= BATCH_RECORDS || looked_at >= BATCH_KEYS {
+                if bytes >= BATCH_BYTES || frames.len() >= BATCH_RECORDS || looked_at >= BATCH_KEYS
+                {
                     last = Some(Key::from_slice(id_of(key)));
                     break;
                 }

@@ -79,7 +79,8 @@ impl Resource for Table {
         Box::pin(async move {
             let attributes = Caller::new(&self, &connect.context).readable()?;
             // `/T` is the whole table too, as in the v5 line.
-            let options = Subscribe { attributes, ..Subscribe::new(connect.target, connect.options) };
+            let options =
+                Subscribe { attributes, ..Subscribe::new(connect.target, connect.options) };
             let events =
                 Events { subscription: self.subscribe(options)?, incoming: connect.incoming };
             Ok(Box::pin(events) as Outgoing)

@@ -1,7 +1,7 @@
 use futures_util::StreamExt;
 use kora_resource::{
-    Call, Connect, EventKind, Item, Message, Opens, Reply, ReplyBody, Resource, StreamOptions, Target,
-    Verb,
+    Call, Connect, EventKind, Item, Message, Opens, Reply, ReplyBody, Resource, StreamOptions,
+    Target, Verb,
 };
 
 use super::*;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use kora_resource::value::json;
 use kora_resource::{
-    Call, Connect, Context, EventValue, Item, Message, Opens, Permission, Reply, ReplyBody, Resource,
-    Result, Role, StreamOptions, Target, User, Value, Verb,
+    Call, Connect, Context, EventValue, Item, Message, Opens, Permission, Reply, ReplyBody,
+    Resource, Result, Role, StreamOptions, Target, User, Value, Verb,
 };
 
 use super::*;

@@ -211,8 +211,7 @@ async fn a_record_that_no_longer_matches_leaves() {
     fixture.put(&table, dog("young", "x", 1)).await;
     fixture.put(&table, dog("old", "x", 9)).await;
     let filter = Some(query::parse("age=gt=5").expect("well formed"));
-    let mut olds =
-        table.subscribe(Subscribe { filter, ..collection(None) }).expect("subscribes");
+    let mut olds = table.subscribe(Subscribe { filter, ..collection(None) }).expect("subscribes");
     assert_eq!(told_next(&mut olds, 1).await, ["put old"]);
     fixture.put(&table, dog("young", "x", 2)).await;
     fixture.put(&table, dog("young", "x", 7)).await;

@@ -212,18 +212,17 @@ impl<T: Send + 'static> HostTableWithStore<T> for HasSelf<State> {
             Ok(subscription) => subscription,
             Err(error) => return Ok(Err(failure(&error))),
         };
-        let events: Encoded =
-            Box::pin(subscription.filter_map(move |message| {
-                let event = match message {
-                    Ok(Message::Event(frame)) => Some(envelope(&frame.event, encoding)),
-                    // For clients that resume; a guest begins with what is there now.
-                    Ok(
-                        Message::Position(_) | Message::Gap | Message::Value(_) | Message::Raw { .. },
-                    ) => None,
-                    Err(error) => Some(Err(error)),
-                };
-                std::future::ready(event)
-            }));
+        let events: Encoded = Box::pin(subscription.filter_map(move |message| {
+            let event = match message {
+                Ok(Message::Event(frame)) => Some(envelope(&frame.event, encoding)),
+                // For clients that resume; a guest begins with what is there now.
+                Ok(
+                    Message::Position(_) | Message::Gap | Message::Value(_) | Message::Raw { .. },
+                ) => None,
+                Err(error) => Some(Err(error)),
+            };
+            std::future::ready(event)
+        }));
         Ok(Ok(streams::to_guest(access, events)?))
     }
 }

@@ -16,8 +16,7 @@ use super::outbound::Outbound;
 use crate::components::registry::Registration;
 
 /// A subscription's stream, with the filter that it belongs to.
-pub(super) type Fed =
-    std::pin::Pin<Box<dyn Stream<Item = (Arc<str>, Result<Message>)> + Send>>;
+pub(super) type Fed = std::pin::Pin<Box<dyn Stream<Item = (Arc<str>, Result<Message>)> + Send>>;
 
 /// What a connection knows of an open subscription.
 pub(super) struct Feed {
@@ -161,7 +160,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let stream = Arc::clone(&registration.resource).connect(connect).await?;
         let is_current = |message: &Result<Message>| match message {
             Ok(Message::Event(frame)) => frame.event.seq.is_none(),
-            Ok(Message::Position(_) | Message::Gap | Message::Value(_) | Message::Raw { .. }) => false,
+            Ok(Message::Position(_) | Message::Gap | Message::Value(_) | Message::Raw { .. }) => {
+                false
+            }
             Err(_) => true,
         };
         let is_before_its_end = |message: &Result<Message>| {
@@ -171,7 +172,10 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             .take_while(is_before_its_end)
             .filter(move |message| std::future::ready(is_current(message)));
         let name = Arc::clone(filter);
-        self.add(options.max_qos, Box::pin(current.map(move |message| (Arc::clone(&name), message))));
+        self.add(
+            options.max_qos,
+            Box::pin(current.map(move |message| (Arc::clone(&name), message))),
+        );
         Ok(())
     }
 

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, SelectAll};
 use mqtt_proto::Protocol;
-use mqtt_proto::v5::{
-    Connack, ConnackProperties, Connect, ConnectReasonCode, Packet,
-};
+use mqtt_proto::v5::{Connack, ConnackProperties, Connect, ConnectReasonCode, Packet};
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 

@@ -87,9 +87,8 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         };
         let broker = Arc::clone(&self.broker);
         let client = Arc::clone(&self.client);
-        let published = async move {
-            Published { tracked, result: broker.publish(&client, inbound).await }
-        };
+        let published =
+            async move { Published { tracked, result: broker.publish(&client, inbound).await } };
         // A table takes writes in the order in which they are handed over. Code does not, and who
         // leaves out his own messages must know them before they come back: one at a time.
         let is_alone = self.session.subscriptions.values().any(|known| known.options.no_local)
@@ -116,7 +115,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         };
         let invalid = |text: String| Refusal::new(DisconnectReasonCode::TopicAliasInvalid, text);
         if alias == 0 || alias > TOPIC_ALIASES {
-            return Err(invalid(format!("The topic alias {alias} is not within 1 to {TOPIC_ALIASES}")));
+            return Err(invalid(format!(
+                "The topic alias {alias} is not within 1 to {TOPIC_ALIASES}"
+            )));
         }
         if name.is_empty() {
             let known = self.aliases.get(&alias).cloned();

@@ -273,7 +273,9 @@ fn is_told(kind: EventKind) -> bool {
 fn event_of(feed: &Feed, value: &Value, format: Format) -> Option<(Arc<str>, Bytes)> {
     let object = value.as_object();
     let event = object.filter(|object| object.contains_key("id") && object.contains_key("value"));
-    let Some(event) = event else { return Some((Arc::clone(&feed.topic), payload::of_value(value, format))) };
+    let Some(event) = event else {
+        return Some((Arc::clone(&feed.topic), payload::of_value(value, format)));
+    };
     let id = event.get("id").and_then(Id::from_value)?;
     if let Some(kind) = event.get("type").and_then(Value::as_str)
         && !matches!(kind, "put" | "delete" | "message" | "patch")

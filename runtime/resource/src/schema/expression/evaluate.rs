@@ -110,11 +110,12 @@ impl Node {
     /// Calls an arrow function, or the name of a function.
     pub(super) fn call(&self, arguments: &[Value], scope: Scope<'_>) -> Evaluated {
         match self {
-            Node::Arrow(parameters, body) => body.evaluate(&|name| {
-                match parameters.iter().position(|parameter| parameter == name) {
-                    Some(at) => arguments.get(at).cloned(),
-                    None => scope(name),
-                }
+            Node::Arrow(parameters, body) => body.evaluate(&|name| match parameters
+                .iter()
+                .position(|parameter| parameter == name)
+            {
+                Some(at) => arguments.get(at).cloned(),
+                None => scope(name),
             }),
             Node::Name(name) if methods::is_function(name) => {
                 methods::function(name, &[arguments.first().cloned()])

@@ -12,23 +12,78 @@ const MAX_TEXT: usize = 1 << 20;
 pub(super) fn is_function(name: &str) -> bool {
     matches!(
         name,
-        "Number" | "String" | "Boolean" | "parseInt" | "parseFloat" | "Number.isInteger"
-            | "Number.parseFloat" | "Number.parseInt" | "Array.isArray" | "Object.keys"
-            | "Object.values" | "JSON.stringify" | "Math.round" | "Math.floor" | "Math.ceil"
-            | "Math.trunc" | "Math.abs" | "Math.sqrt" | "Math.sign" | "Math.log" | "Math.log2"
-            | "Math.log10" | "Math.exp" | "Math.pow" | "Math.min" | "Math.max" | "Math.hypot"
-            | "Math.sin" | "Math.cos" | "Date.parse"
+        "Number"
+            | "String"
+            | "Boolean"
+            | "parseInt"
+            | "parseFloat"
+            | "Number.isInteger"
+            | "Number.parseFloat"
+            | "Number.parseInt"
+            | "Array.isArray"
+            | "Object.keys"
+            | "Object.values"
+            | "JSON.stringify"
+            | "Math.round"
+            | "Math.floor"
+            | "Math.ceil"
+            | "Math.trunc"
+            | "Math.abs"
+            | "Math.sqrt"
+            | "Math.sign"
+            | "Math.log"
+            | "Math.log2"
+            | "Math.log10"
+            | "Math.exp"
+            | "Math.pow"
+            | "Math.min"
+            | "Math.max"
+            | "Math.hypot"
+            | "Math.sin"
+            | "Math.cos"
+            | "Date.parse"
     )
 }
 
 pub(super) fn is_method(name: &str) -> bool {
     matches!(
         name,
-        "toLowerCase" | "toUpperCase" | "trim" | "trimStart" | "trimEnd" | "includes"
-            | "startsWith" | "endsWith" | "indexOf" | "slice" | "substring" | "split" | "replace"
-            | "replaceAll" | "charAt" | "concat" | "repeat" | "padStart" | "padEnd" | "toString"
-            | "toFixed" | "join" | "at" | "map" | "filter" | "find" | "some" | "every" | "reduce"
-            | "flat" | "reverse" | "getTime" | "valueOf" | "toISOString" | "getFullYear" | "getUTCFullYear"
+        "toLowerCase"
+            | "toUpperCase"
+            | "trim"
+            | "trimStart"
+            | "trimEnd"
+            | "includes"
+            | "startsWith"
+            | "endsWith"
+            | "indexOf"
+            | "slice"
+            | "substring"
+            | "split"
+            | "replace"
+            | "replaceAll"
+            | "charAt"
+            | "concat"
+            | "repeat"
+            | "padStart"
+            | "padEnd"
+            | "toString"
+            | "toFixed"
+            | "join"
+            | "at"
+            | "map"
+            | "filter"
+            | "find"
+            | "some"
+            | "every"
+            | "reduce"
+            | "flat"
+            | "reverse"
+            | "getTime"
+            | "valueOf"
+            | "toISOString"
+            | "getFullYear"
+            | "getUTCFullYear"
     )
 }
 
@@ -46,7 +101,9 @@ pub(super) fn function(name: &str, arguments: &[Option<Value>]) -> Evaluated {
         }
         "Object.keys" => {
             let Some(Value::Object(map)) = first else { return Err(Threw) };
-            return Ok(Some(map.keys().map(|key| Value::from(key.as_str())).collect::<Vec<_>>().into()));
+            return Ok(Some(
+                map.keys().map(|key| Value::from(key.as_str())).collect::<Vec<_>>().into(),
+            ));
         }
         "Object.values" => {
             let Some(Value::Object(map)) = first else { return Err(Threw) };
@@ -158,8 +215,7 @@ fn with_function(
                 None => Some(rest.next().ok_or(Threw)?.1.clone()),
             };
             for (index, item) in rest {
-                let arguments =
-                    [held.unwrap_or_default(), item.clone(), Value::from(index as i64)];
+                let arguments = [held.unwrap_or_default(), item.clone(), Value::from(index as i64)];
                 held = function.call(&arguments, scope)?;
             }
             held

@@ -14,11 +14,7 @@ pub(super) fn is_truthy(value: Option<&Value>) -> bool {
         Some(Value::BigInt(n)) => *n != 0,
         Some(Value::String(text)) => !text.is_empty(),
         Some(
-            Value::Date(_)
-            | Value::Bytes(_)
-            | Value::Array(_)
-            | Value::Object(_)
-            | Value::Blob(_),
+            Value::Date(_) | Value::Bytes(_) | Value::Array(_) | Value::Object(_) | Value::Blob(_),
         ) => true,
     }
 }

@@ -348,8 +348,7 @@ impl Parser<'_> {
                 self.next = at;
                 return Err(self.fail("expected a property's name"));
             };
-            let value =
-                if self.eat(":") { self.expression()? } else { Node::Name(name.clone()) };
+            let value = if self.eat(":") { self.expression()? } else { Node::Name(name.clone()) };
             properties.push((name, value));
             if !self.eat(",") && !self.is("}") {
                 return Err(self.fail("expected '}'"));

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::schema::{
-    Assigned, AttributeType, Audit, Distance, ElementNulls, Export, Protocols, Span, TableName, VectorIndex,
+    Assigned, AttributeType, Audit, Distance, ElementNulls, Export, Protocols, Span, TableName,
+    VectorIndex,
 };
 
 fn read(text: &str) -> SchemaFile {
@@ -250,7 +251,10 @@ fn directives_of_tables_and_attributes() {
     };
     assert_eq!(table.attribute("vector").and_then(|a| a.vector.clone()), Some(expected));
     let price = table.attribute("price").expect("declared");
-    assert_eq!((price.authorized_roles.as_slice(), price.hidden), (&["a".into(), "b".into()][..], true));
+    assert_eq!(
+        (price.authorized_roles.as_slice(), price.hidden),
+        (&["a".into(), "b".into()][..], true)
+    );
     assert_eq!(table.expires_at().map(|attribute| attribute.name.as_str()), Some("until"));
     let databases: Vec<_> = file.tables[1..].iter().map(|table| table.database.as_str()).collect();
     assert_eq!(databases, ["a", "b"]);

@@ -9,8 +9,8 @@ use super::document::{argument, description, directive, offset};
 use super::source::Source;
 use super::{SchemaError, SchemaFile, Warning};
 use crate::schema::{
-    Attribute, AttributeType, Audit, Derived, ElementNulls, Export, ObjectType, Protocols, TableName,
-    TableSchema,
+    Attribute, AttributeType, Audit, Derived, ElementNulls, Export, ObjectType, Protocols,
+    TableName, TableSchema,
 };
 
 /// The object types of one file, read one after the other.

@@ -119,7 +119,10 @@ mod tests {
     fn speaks_the_dialect_of_msgpackr() {
         for (value, bytes) in [
             (Value::Date(1_000.0), &[0xd6, 0xff, 0, 0, 0, 1][..]),
-            (Value::Date(-1.0), &[0xc7, 12, 0xff, 59, 139, 135, 192, 255, 255, 255, 255, 255, 255, 255, 255]),
+            (
+                Value::Date(-1.0),
+                &[0xc7, 12, 0xff, 59, 139, 135, 192, 255, 255, 255, 255, 255, 255, 255, 255],
+            ),
             (Value::BigInt(u64::MAX.into()), &[0xcf, 255, 255, 255, 255, 255, 255, 255, 255]),
             (Value::BigInt(-(1 << 60)), &[0xd3, 0xf0, 0, 0, 0, 0, 0, 0, 0]),
         ] {

@@ -207,9 +207,7 @@ fn scalar_value(
             let bytes = STANDARD.decode(compact).map_err(|_| unfit("base64 text"))?;
             Value::Bytes(bytes.into())
         }
-        Some("timestamp") => {
-            Value::Date(date::parse_iso(text).ok_or_else(|| unfit("ISO date"))?)
-        }
+        Some("timestamp") => Value::Date(date::parse_iso(text).ok_or_else(|| unfit("ISO date"))?),
         Some("int") => scalar::integer(text).ok_or_else(|| unfit("integer"))?,
         Some("float") => scalar::integer(text)
             .or_else(|| scalar::float(text))
@@ -248,9 +246,15 @@ mod tests {
             ("# only a comment\n", "null"),
             ("a: 1\nb:\n- x\n- 'y'\n", r#"{"a":1,"b":["x","y"]}"#),
             ("{\"a\": [1, null, \"2\"]}", r#"{"a":[1,null,"2"]}"#),
-            ("a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n", r#"{"a":{"b":1},"c":{"b":1},"d":{"b":1,"e":2}}"#),
+            (
+                "a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n",
+                r#"{"a":{"b":1},"c":{"b":1},"d":{"b":1,"e":2}}"#,
+            ),
             ("text: |\n  two\n  lines\n", r#"{"text":"two\nlines\n"}"#),
-            ("d: 2024-01-05\ne: !!timestamp 2024-01-05\n1: !!str 5\n", r#"{"d":"2024-01-05","e":"2024-01-05T00:00:00.000Z","1":"5"}"#),
+            (
+                "d: 2024-01-05\ne: !!timestamp 2024-01-05\n1: !!str 5\n",
+                r#"{"d":"2024-01-05","e":"2024-01-05T00:00:00.000Z","1":"5"}"#,
+            ),
         ] {
             let mut out = Vec::new();
             json::write(&parse(text).expect(text), &mut out);
@@ -285,7 +289,8 @@ mod tests {
 
     #[test]
     fn items_have_lines() {
-        let yaml = "table: Dog\nrecords:\n  - id: 1\n    name: x\n  - {id: 2}\n\n  - id: 3\nother: [1]\n";
+        let yaml =
+            "table: Dog\nrecords:\n  - id: 1\n    name: x\n  - {id: 2}\n\n  - id: 3\nother: [1]\n";
         assert_eq!(item_lines(yaml, "records"), [3, 5, 7]);
         let json = "{\"records\": [\n {\"id\": 1, \"records\": [1]},\n {\"id\": 2}]}";
         assert_eq!(item_lines(json, "records"), [2, 3]);

@@ -17,9 +17,8 @@ pub(super) fn resolve(text: &str) -> Value {
 /// `12`, `0o14` or `0xC`. What has more than 128 bits is a double.
 pub(super) fn integer(text: &str) -> Option<Value> {
     let radix = |digits: &str, radix| i128::from_str_radix(digits, radix).ok().map(Value::integer);
-    let is_made_of = |digits: &str, of: fn(&u8) -> bool| {
-        !digits.is_empty() && digits.as_bytes().iter().all(of)
-    };
+    let is_made_of =
+        |digits: &str, of: fn(&u8) -> bool| !digits.is_empty() && digits.as_bytes().iter().all(of);
     if let Some(digits) = text.strip_prefix("0o") {
         return is_made_of(digits, u8::is_ascii_digit).then(|| radix(digits, 8))?;
     }
@@ -66,7 +65,8 @@ mod tests {
         ] {
             assert_eq!(resolve(text), value, "{text}");
         }
-        for text in ["yes", "1.2.3", "2024-01-05", "0x", "-", "+", ".", "1-2", "e5", "nan", "12:30"] {
+        for text in ["yes", "1.2.3", "2024-01-05", "0x", "-", "+", ".", "1-2", "e5", "nan", "12:30"]
+        {
             assert_eq!(resolve(text), Value::from(text), "{text}");
         }
     }
