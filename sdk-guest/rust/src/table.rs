@@ -123,6 +123,8 @@ pub enum EventKind {
     /// Published; no record changed.
     Message,
     Invalidate,
+    /// The record no longer satisfies the conditions of the subscription.
+    Leave,
 }
 
 /// One change, as clients see it.
