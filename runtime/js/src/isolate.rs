@@ -297,7 +297,7 @@ impl Isolate {
                     .borrow_mut()
                     .borrow_mut::<WorkerState>()
                     .open(export, connect, opening);
-                let entered = Entered::Connect { incoming, opens, options };
+                let entered = Entered::Connect { incoming, opens, options: Box::new(options) };
                 self.enter(number, export, &target, user.as_ref(), authorize, entered);
             }
             Job::Request { listeners, request, steps } => {
@@ -449,7 +449,7 @@ impl Isolate {
 /// With what the isolate is entered.
 enum Entered {
     Call(Verb),
-    Connect { incoming: Option<usize>, opens: Opens, options: StreamOptions },
+    Connect { incoming: Option<usize>, opens: Opens, options: Box<StreamOptions> },
 }
 
 /// The object for a user: one for all requests of the same one, so that it need not be made for each.
