@@ -12,5 +12,10 @@ pub const ENGINE: &str = if cfg!(feature = "v8") { "v8" } else { "quickjs" };
 /// (`guide/engineering.md` 3a, "Threading"). Further calls do nothing.
 pub fn initialize() {
     static STARTED: Once = Once::new();
-    STARTED.call_once(|| JsRuntime::init_platform(None));
+    STARTED.call_once(|| {
+        // wasmtime-wasi-http brings a second one (`ring`); with two of them rustls wants to be told,
+        // and panics in the first `fetch` otherwise. An error means that somebody has told it already.
+        drop(deno_tls::rustls::crypto::aws_lc_rs::default_provider().install_default());
+        JsRuntime::init_platform(None);
+    });
 }
