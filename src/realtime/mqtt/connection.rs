@@ -18,13 +18,13 @@ use kora_resource::{Result, Seq};
 use mqtt_proto::QoS;
 use mqtt_proto::v5::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::codec::{self, Refusal, Version, reason_string};
 use super::session::{Session, Source as Kept};
-use super::sessions::Command;
+use super::sessions::{Command, Mailbox};
 use super::transport::{Arrived, Ended, Outbox, Source};
 use super::will::Will;
 use super::{Broker, Counters};
@@ -72,7 +72,7 @@ struct Connection<W> {
     client: Arc<Client>,
     session: Session,
     number: u64,
-    mailbox: mpsc::Sender<Command>,
+    mailbox: Mailbox,
     will: Option<Will>,
     /// How many unacknowledged messages the client allows.
     receive_maximum: usize,
@@ -104,7 +104,9 @@ pub(super) async fn run<R, W>(
     let _open = drain.socket();
     let (sender, mut arrived) = mpsc::channel(ARRIVED);
     let mut reading = pin!(source.run(sender));
-    let (mailbox, mut commands) = mpsc::channel(COMMANDS);
+    let (sender, mut commands) = mpsc::channel(COMMANDS);
+    let wanted = Arc::new(Notify::new());
+    let mailbox = Mailbox { commands: sender, wanted: Arc::clone(&wanted) };
     let address = client.address;
     let handshake = handshake::run(&broker, client, outbox, &mut arrived, mailbox);
     // The packets come only while somebody reads.
@@ -124,7 +126,13 @@ pub(super) async fn run<R, W>(
     };
     let Some((mut connection, keep_alive)) = accepted else { return };
     Counters::up(&connection.broker.counters.connected);
-    let end = connection.serve(keep_alive, &mut reading, &mut arrived, &mut commands, &mut drain);
+    let end = connection.serve(
+        keep_alive,
+        &mut reading,
+        &mut arrived,
+        (&mut commands, &wanted),
+        &mut drain,
+    );
     let end = Box::pin(end).await;
     let broker = Arc::clone(&connection.broker);
     Counters::down(&broker.counters.connected);
@@ -141,7 +149,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         keep_alive: Option<Duration>,
         reading: &mut (impl Future<Output = Ended> + Unpin),
         arrived: &mut mpsc::Receiver<Arrived>,
-        commands: &mut mpsc::Receiver<Command>,
+        (commands, wanted): (&mut mpsc::Receiver<Command>, &Notify),
         drain: &mut Drain,
     ) -> End {
         self.resume().await;
@@ -158,6 +166,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             let step = tokio::select! {
                 biased;
                 () = drain.begun() => return End::Stopping,
+                () = wanted.notified() => return let_go(commands).await,
                 Some(command) = commands.recv(), if has_room => self.obey(command),
                 packet = arrived.recv(), if takes => match packet {
                     Some(packet) => {
@@ -344,6 +353,17 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
         }
     }
+}
+
+/// Waits for who wants the session; shared messages on their way here go to others.
+async fn let_go(commands: &mut mpsc::Receiver<Command>) -> End {
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::TakeOver(reply) => return End::TakenOver(reply),
+            Command::Deliver(loan) => loan.give_back(),
+        }
+    }
+    End::Lost
 }
 
 impl From<Refusal> for End {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kora_resource::User;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::codec::NEVER_EXPIRES;
@@ -32,8 +32,27 @@ pub(super) enum Command {
 }
 
 #[derive(Debug)]
+/// How others reach a connection.
+#[derive(Clone)]
+pub(super) struct Mailbox {
+    pub(super) commands: mpsc::Sender<Command>,
+    /// Told when the session is wanted elsewhere: a client with no room for shared messages, whose
+    /// commands wait, lets go all the same.
+    pub(super) wanted: Arc<Notify>,
+}
+
+impl Mailbox {
+    async fn take_over(
+        &self,
+        reply: oneshot::Sender<Session>,
+    ) -> Result<(), mpsc::error::SendError<Command>> {
+        self.wanted.notify_one();
+        self.commands.send(Command::TakeOver(reply)).await
+    }
+}
+
 enum Slot {
-    Connected { connection: u64, mailbox: mpsc::Sender<Command> },
+    Connected { connection: u64, mailbox: Mailbox },
     Away { session: Box<Session>, until: Option<Instant>, will: Option<AbortHandle> },
 }
 
@@ -69,7 +88,7 @@ impl Sessions {
         client_id: &Arc<str>,
         is_clean: bool,
         expiry: u32,
-        mailbox: mpsc::Sender<Command>,
+        mailbox: Mailbox,
     ) -> Opened {
         let (connection, before) = {
             let mut state = self.state.lock();
@@ -91,7 +110,7 @@ impl Sessions {
             Some(Slot::Connected { mailbox, .. }) => {
                 let (reply, session) = oneshot::channel();
                 // One that is just ending finds the request in its mailbox.
-                let asked = mailbox.send(Command::TakeOver(reply));
+                let asked = mailbox.take_over(reply);
                 match tokio::time::timeout(LETTING_GO, async {
                     asked.await.ok()?;
                     session.await.ok()

@@ -245,7 +245,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         self.close_feed(filter);
         Counters::up(&self.broker.counters.subscriptions);
         if shared.is_some() {
-            let mailbox = self.mailbox.clone();
+            let mailbox = self.mailbox.commands.clone();
             self.broker.groups.join(filter, self.number, mailbox, stream);
         } else if let Some(stream) = stream {
             let name = Arc::clone(filter);

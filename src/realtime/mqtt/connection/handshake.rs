@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::super::client::Client;
 use super::super::codec::{self, Version, reason_string};
-use super::super::sessions::Command;
+use super::super::sessions::Mailbox;
 use super::super::transport::{Arrived, Outbox};
 use super::super::will::Will;
 use super::super::{Broker, PACKET_LIMIT};
@@ -27,7 +27,7 @@ pub(super) async fn run<W: AsyncWrite + Unpin + Send>(
     client: Client,
     mut outbox: Outbox<W>,
     arrived: &mut mpsc::Receiver<Arrived>,
-    mailbox: mpsc::Sender<Command>,
+    mailbox: Mailbox,
 ) -> Option<(Connection<W>, Option<Duration>)> {
     let connect = tokio::time::timeout(CONNECT_TIMEOUT, async {
         loop {
@@ -98,7 +98,7 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
     broker: &Arc<Broker>,
     client: Client,
     outbox: Outbox<W>,
-    mailbox: mpsc::Sender<Command>,
+    mailbox: Mailbox,
     connect: Connect,
     version: Version,
 ) -> (Connection<W>, Option<Duration>) {
