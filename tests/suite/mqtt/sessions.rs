@@ -1,6 +1,6 @@
 //! Sessions that outlive their connections, and wills.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes_of::bytes;
 use mqtt_proto::v5::{Disconnect, DisconnectReasonCode, LastWill, Packet};
@@ -105,6 +105,24 @@ async fn a_second_connection_takes_the_session_over() {
     assert_eq!(first.read().await, None);
     server.put("/Room/a", r#"{"name":"a"}"#).await.expect(204);
     assert_eq!(second.next_json().await.0, "Room/a");
+}
+
+/// One that has no room for more messages hears all the same that its session is wanted.
+#[tokio::test]
+async fn a_full_connection_lets_its_session_go() {
+    let app = app();
+    let server = app.run();
+    let mut connect = connect_durable("full");
+    connect.properties.receive_max = Some(1);
+    let mut full = server.mqtt(connect).await;
+    full.subscribe("Room/#", QoS::Level1).await;
+    server.put("/Room/a", r#"{"name":"a"}"#).await.expect(204);
+    server.put("/Room/b", r#"{"name":"b"}"#).await.expect(204);
+    full.next().await;
+    let started = Instant::now();
+    let again = server.mqtt(connect_durable("full")).await;
+    assert!(again.connack.session_present);
+    assert!(started.elapsed() < Duration::from_secs(5), "it waited for a timeout");
 }
 
 #[tokio::test]
