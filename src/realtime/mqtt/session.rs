@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) subscriptions: IndexMap<Arc<str>, Subscribed>,
     /// What the client has not acknowledged, by packet identifier.
     pub(super) in_flight: HashMap<u16, InFlight>,
+    /// Those of them that the change log is to bring again: on this connection they were not sent.
+    coming_again: HashSet<u16>,
     /// How many messages were ever given an identifier.
     tracked: u64,
     /// Identifiers of the client's own messages of quality of service 2 that it has not released.
@@ -143,6 +145,7 @@ impl Session {
             expiry,
             subscriptions: IndexMap::new(),
             in_flight: HashMap::new(),
+            coming_again: HashSet::new(),
             tracked: 0,
             received: HashSet::new(),
             last_id: 0,
@@ -152,7 +155,7 @@ impl Session {
 
     /// Whether another message of quality of service 1 or 2 may be sent.
     pub(super) fn has_room(&self, receive_maximum: usize) -> bool {
-        self.in_flight.len() < receive_maximum.min(MOST_IN_FLIGHT)
+        self.in_flight.len() - self.coming_again.len() < receive_maximum.min(MOST_IN_FLIGHT)
     }
 
     /// Adds a subscription or replaces the one of the same filter; whether it is new.
@@ -203,6 +206,7 @@ impl Session {
                 match self.in_flight.iter().find(|(_, flight)| is_it(flight)) {
                     Some((_, InFlight { stage: Stage::Received, .. })) => Admission::Known,
                     Some((id, flight)) => {
+                        self.coming_again.remove(id);
                         Admission::Tracked { qos: flight.qos, id: *id, is_repeated: true }
                     }
                     None => self.track(filter, qos, Source::Log(seq)),
@@ -230,6 +234,7 @@ impl Session {
     /// The client has the message for good.
     pub(super) fn settle(&mut self, id: u16) -> Option<InFlight> {
         let flight = self.in_flight.remove(&id)?;
+        self.coming_again.remove(&id);
         self.is_changed = true;
         if let Source::Log(seq) = flight.source
             && let Some(subscribed) = self.subscriptions.get_mut(&flight.filter)
@@ -244,6 +249,7 @@ impl Session {
         let flight = self.in_flight.get_mut(&id).filter(|flight| flight.qos == QoS::Level2);
         let Some(flight) = flight else { return false };
         flight.stage = Stage::Received;
+        self.coming_again.remove(&id);
         self.is_changed = true;
         true
     }
@@ -258,6 +264,16 @@ impl Session {
                 || &*flight.filter != filter
                 || flight.stage == Stage::Received
         });
+        self.coming_again.retain(|id| self.in_flight.contains_key(id));
+    }
+
+    /// A connection begins: what the client has not acknowledged of the change log comes again by its
+    /// streams, and takes room only then. Else a full session would wait for itself.
+    pub(super) fn begin_again(&mut self) {
+        let of_log = self.in_flight.iter().filter(|(_, flight)| {
+            flight.stage == Stage::Sent && matches!(flight.source, Source::Log(_))
+        });
+        self.coming_again = of_log.map(|(id, _)| *id).collect();
     }
 
     /// Remembers a message under an identifier, after all that are in flight.
@@ -320,6 +336,20 @@ mod tests {
             Admission::Tracked { id, .. } => id,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// What is to come again must not stand in its own way.
+    #[test]
+    fn a_full_session_has_room_for_what_comes_again() {
+        let (mut session, filter) = session(QoS::Level1);
+        let ids: Vec<u16> = (11..=12).map(|seq| id_of(session.admit(&filter, Seq(seq)))).collect();
+        assert!(!session.has_room(2));
+        session.begin_again();
+        assert!(session.has_room(2));
+        assert_eq!(id_of(session.admit(&filter, Seq(11))), ids[0]);
+        assert!(session.has_room(2));
+        assert_eq!(id_of(session.admit(&filter, Seq(12))), ids[1]);
+        assert!(!session.has_room(2));
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Feed {
 impl<W: AsyncWrite + Unpin + Send> Connection<W> {
     /// Opens what the session is subscribed to, and sends again what was in flight.
     pub(super) async fn resume(&mut self) {
+        self.session.begin_again();
         for (filter, options) in self.subscriptions() {
             let shared = shared_filter(&filter);
             if let Err(error) = self.attach(&filter, shared.as_deref(), options, true, true).await {
