@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
 use crate::generator::{self, Stop};
+use crate::guests;
 use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
 use crate::realtime::{self, Scale};
@@ -20,22 +21,28 @@ use crate::report::{Report, Target, median};
 pub(crate) struct Options {
     /// The binary under test
     #[arg(long, default_value = "bin/kora")]
-    kora: PathBuf,
+    pub(crate) kora: PathBuf,
     /// The component whose start is timed
     #[arg(long, default_value = "components/starter")]
     starter: PathBuf,
+    /// The crate of the guest that is measured
+    #[arg(long, default_value = "benches/load/guest")]
+    pub(crate) guest: PathBuf,
+    /// Measure components' code only
+    #[arg(long)]
+    only_guests: bool,
     /// The engine that the binary was built with, for the report
     #[arg(long, default_value = "not told")]
     engine: String,
     /// Worker threads of each server
     #[arg(long, default_value_t = 2)]
-    threads: usize,
+    pub(crate) threads: usize,
     /// Keep-alive connections of the generator
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub(crate) connections: usize,
     /// Rounds of each side of a comparison
     #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
     seconds: u64,
@@ -45,7 +52,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    fn round(&self) -> Stop {
+    pub(crate) fn round(&self) -> Stop {
         Stop::After(Duration::from_secs(self.seconds))
     }
 }
@@ -53,10 +60,22 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     allow_many_sockets(realtime::sockets(options.subscribers))?;
     let scratch = tempfile::tempdir()?;
-    let app = scratch.path().join("bench-app");
-    app::write(&app)?;
-    let kora = Server::kora(&options.kora, &app, &scratch.path().join("data"), options.threads)?;
     let mut report = Report::default();
+    if !options.only_guests {
+        server(scratch.path(), options, &mut report)?;
+    }
+    guests::run(scratch.path(), options, &mut report)?;
+
+    println!("\n{}", report.table());
+    println!("{}", conditions(options));
+    Ok(())
+}
+
+/// What the server does by itself, and with one class.
+fn server(scratch: &Path, options: &Options, report: &mut Report) -> Result<()> {
+    let app = scratch.join("bench-app");
+    app::write(&app)?;
+    let kora = Server::kora(&options.kora, &app, &scratch.join("data"), options.threads)?;
 
     let resident = kora.resident()? as f64 / 1048576.0;
     report.add(
@@ -73,21 +92,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("GET a JS class", gets("/Reader"), Target::AtLeast(0.25)),
         ("POST a JS class (2 reads, 1 write)", orders(), Target::Report),
     ] {
-        against_bare(&kora, name, &requests, target, scratch.path(), options, &mut report)?;
+        against_bare(&kora, name, &requests, target, scratch, options, report)?;
     }
-    writes(&kora, options, &mut report)?;
+    writes(&kora, options, report)?;
     let scale = Scale {
         subscribers: options.subscribers,
         duration: Duration::from_secs(options.seconds * 3),
         rounds: options.rounds,
     };
-    realtime::run(&kora, scratch.path(), &scale, &mut report)?;
+    realtime::run(&kora, scratch, &scale, report)?;
     drop(kora);
-    start(options, &mut report)?;
-
-    println!("\n{}", report.table());
-    println!("{}", conditions(options));
-    Ok(())
+    start(options, report)
 }
 
 /// As many sockets here and in each server; the children inherit the limit.
@@ -134,7 +149,7 @@ fn orders() -> Vec<Vec<u8>> {
 }
 
 /// Rate and p99 of `requests`, beside a bare handler that answers with the same bytes.
-fn against_bare(
+pub(crate) fn against_bare(
     kora: &Server,
     name: &str,
     requests: &[Vec<u8>],

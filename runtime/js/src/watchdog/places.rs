@@ -1,0 +1,100 @@
+//! Where code is at the moment when it is stopped, for the log.
+//!
+//! The engine calls back on the isolate's own thread, between two steps of the code; which isolate that is the thread
+//! itself knows ([`Watched`]). The places are those of the code as the engine has it: [`crate::isolate`] finds the
+//! user's own lines for them.
+//!
+//! `unsafe`: the engine's callback hands over the isolate as a raw pointer.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use deno_core::v8;
+
+use super::pulse::Pulse;
+
+/// How many places are noted: some may be the host's own.
+const PLACES: usize = 20;
+
+/// A line of code as the engine has it; both numbers begin at 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+struct Current {
+    pulse: Arc<Pulse>,
+    context: v8::Global<v8::Context>,
+    isolate: v8::UnsafeRawIsolatePtr,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// This thread's isolate can tell where its code is for as long as this lives, which must end before the isolate does.
+pub(crate) struct Watched(());
+
+impl Watched {
+    /// `isolate`, with its one context, is this thread's.
+    pub(crate) fn new(
+        pulse: &Arc<Pulse>,
+        isolate: &v8::Isolate,
+        context: v8::Global<v8::Context>,
+    ) -> Watched {
+        // SAFETY: the pointer is used on this thread only, and only until this value is dropped.
+        let isolate = unsafe { isolate.as_raw_isolate_ptr() };
+        CURRENT.set(Some(Current { pulse: pulse.clone(), context, isolate }));
+        Watched(())
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+    }
+}
+
+/// Has the engine stop the isolate's code where it is, at its next step; false if there is none any more.
+pub(super) fn ask(isolate: &v8::IsolateHandle) -> bool {
+    isolate.request_interrupt(interrupted, std::ptr::null_mut())
+}
+
+/// Stops this thread's code here and now, noting where that is. For callers that the engine calls out of code.
+pub(crate) fn stop_here() {
+    CURRENT.with(|current| {
+        // It changes only where no code runs.
+        if let Ok(current) = current.try_borrow()
+            && let Some(Current { pulse, context, isolate }) = &*current
+        {
+            // SAFETY: the isolate lives: `Watched` is dropped before it. It is entered, since its code has called.
+            let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(*isolate) };
+            let places = places(&mut isolate, context);
+            pulse.stop_at(places);
+        }
+    });
+}
+
+extern "C" fn interrupted(_isolate: v8::UnsafeRawIsolatePtr, _data: *mut c_void) {
+    stop_here();
+}
+
+fn places(isolate: &mut v8::Isolate, context: &v8::Global<v8::Context>) -> Vec<Place> {
+    v8::scope_with_context!(let scope, isolate, context);
+    let Some(stack) = v8::StackTrace::current_stack_trace(scope, PLACES) else {
+        return Vec::new();
+    };
+    let place = |index| {
+        let frame = stack.get_frame(scope, index)?;
+        Some(Place {
+            file: frame.get_script_name(scope)?.to_rust_string_lossy(scope),
+            line: u32::try_from(frame.get_line_number()).ok().filter(|line| *line > 0)?,
+            column: u32::try_from(frame.get_column()).ok()?.max(1),
+        })
+    };
+    (0..stack.get_frame_count()).filter_map(place).collect()
+}
