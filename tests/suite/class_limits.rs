@@ -21,7 +21,7 @@ fn app(limits: &str) -> App {
 
 #[tokio::test]
 async fn each_limit_stops_what_passes_it_and_names_itself() {
-    let app = app("cpu: 300ms, wallTime: 3s");
+    let app = app("cpu: 300ms, wallTime: 5s");
     let server = app.run();
     let cpu = ("limits.cpu, 300 ms", Duration::from_millis(300));
     let mut rows = vec![
@@ -29,7 +29,7 @@ async fn each_limit_stops_what_passes_it_and_names_itself() {
         ("later", 503, cpu),
         ("timer", 503, cpu),
         ("promises", 503, cpu),
-        ("sleep", 503, ("limits.wallTime, 3000 ms", Duration::from_secs(3))),
+        ("sleep", 503, ("limits.wallTime, 5000 ms", Duration::from_secs(5))),
         ("recursion", 500, ("", Duration::from_secs(1))),
     ];
     // The other engine looks for a reason to stop between the steps of code, of which a match is one.

@@ -1,5 +1,6 @@
 //! The memory of an isolate's ArrayBuffers, which lies outside the engine's heap: counted here, and bounded by
-//! `limits.memory` like the heap, each for itself.
+//! `limits.memory` like the heap, each for itself. Code that is refused a buffer, also after the engine has collected its
+//! garbage, is stopped at its next step.
 //!
 //! Only V8 is given this allocator; QuickJS takes buffers from the memory that it counts anyway. Memory that code maps
 //! in other ways is not counted: growable buffers past their first size, and WebAssembly's.
@@ -11,16 +12,12 @@ use std::alloc::Layout;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use deno_core::v8;
-use kora_resource::Exceeded;
 
 use crate::watchdog::{Pulse, places};
 
-/// V8 asks again for a buffer that it was refused, after each of its collections. Who is refused this often in a row
-/// has no garbage left to give back.
-const ASKED: u32 = 4;
 /// What V8 wants the memory aligned to.
 const ALIGNMENT: usize = 16;
 
@@ -28,19 +25,15 @@ const ALIGNMENT: usize = 16;
 struct Buffers {
     limit: usize,
     used: AtomicUsize,
-    /// How often it was refused in a row.
-    refused: AtomicU32,
+    /// Whether the last one was refused.
+    refused: AtomicBool,
     pulse: Arc<Pulse>,
 }
 
 /// The allocator of an isolate whose buffers may hold `limit` bytes together. What asks for more is stopped.
 pub(crate) fn allocator(limit: usize, pulse: &Arc<Pulse>) -> v8::UniqueRef<v8::Allocator> {
-    let buffers = Buffers {
-        limit,
-        used: AtomicUsize::new(0),
-        refused: AtomicU32::new(0),
-        pulse: pulse.clone(),
-    };
+    let (used, refused) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let buffers = Buffers { limit, used, refused, pulse: pulse.clone() };
     // SAFETY: the engine calls `drop_buffers` once, when it needs the reference no more.
     unsafe { v8::new_rust_allocator(Arc::into_raw(Arc::new(buffers)), &TABLE) }
 }
@@ -49,20 +42,16 @@ static TABLE: v8::RustAllocatorVtable<Buffers> =
     v8::RustAllocatorVtable { allocate, allocate_uninitialized, free, drop: drop_buffers };
 
 impl Buffers {
-    /// Counts `bytes` more; whether there is room for them.
+    /// Counts `bytes` more; whether there is room for them. The engine asks again after it has collected garbage.
     fn take(&self, bytes: usize) -> bool {
         let add = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.limit);
         let is_taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
-        if is_taken {
-            self.refused.store(0, Ordering::Relaxed);
-            return true;
+        match (is_taken, self.refused.swap(!is_taken, Ordering::Relaxed)) {
+            (true, true) => self.pulse.grant(),
+            (true, false) => {}
+            (false, _) => self.pulse.refuse(places::here()),
         }
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if bytes > self.limit || refused >= ASKED {
-            self.pulse.stop(Exceeded::Memory);
-            places::stop_here();
-        }
-        false
+        is_taken
     }
 }
 
@@ -110,34 +99,14 @@ mod tests {
 
     #[test]
     fn what_is_freed_makes_room_again() {
-        let pulse = Arc::new(Pulse::default());
-        let buffers = Buffers {
-            limit: 100,
-            used: AtomicUsize::new(0),
-            refused: AtomicU32::new(0),
-            pulse: pulse.clone(),
-        };
+        let (used, refused) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let buffers = Buffers { limit: 100, used, refused, pulse: Arc::default() };
         let first = allocate(&buffers, 60);
         assert!(!first.is_null());
-        for _ in 1..ASKED {
-            assert!(allocate(&buffers, 60).is_null());
-        }
-        assert_eq!(pulse.exceeded(), None);
+        assert!(allocate(&buffers, 60).is_null() && allocate(&buffers, 101).is_null());
+        // SAFETY: as the engine would.
         unsafe { free(&buffers, first, 60) };
         assert!(!allocate_uninitialized(&buffers, 60).is_null());
-        for _ in 0..ASKED {
-            assert!(allocate(&buffers, 60).is_null());
-        }
-        assert_eq!(pulse.exceeded(), Some(Exceeded::Memory));
-    }
-
-    #[test]
-    fn what_can_never_fit_is_not_asked_for_twice() {
-        let pulse = Arc::new(Pulse::default());
-        let limit = 100;
-        let (used, refused) = (AtomicUsize::new(0), AtomicU32::new(0));
-        let buffers = Buffers { limit, used, refused, pulse: pulse.clone() };
-        assert!(allocate(&buffers, 101).is_null());
-        assert_eq!(pulse.exceeded(), Some(Exceeded::Memory));
+        assert!(!buffers.refused.load(Ordering::Relaxed));
     }
 }

@@ -213,4 +213,18 @@ mod tests {
         look(&watched, &mut seen);
         assert!(watched.lock().unwrap().is_empty() && seen.is_empty());
     }
+
+    #[test]
+    fn only_a_buffer_that_stays_refused_stops_code() {
+        let pulse = Pulse::default();
+        let place = places::Place { file: "a.ts".to_owned(), line: 1, column: 2 };
+        pulse.refuse(vec![place.clone()]);
+        pulse.grant();
+        pulse.interrupt(Vec::new);
+        assert_eq!(pulse.exceeded(), None);
+        pulse.refuse(vec![place.clone()]);
+        pulse.interrupt(Vec::new);
+        assert_eq!(pulse.exceeded(), Some(Exceeded::Memory));
+        assert_eq!(pulse.take_places(), [place]);
+    }
 }

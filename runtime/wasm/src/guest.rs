@@ -15,6 +15,7 @@ use crate::engine::GuestEngine;
 use crate::error::LoadError;
 use crate::instance::{Instance, State};
 use crate::manifest::{Manifest, ResourceManifest};
+use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::{artefact, call, connect, convert, linker};
 
@@ -50,6 +51,8 @@ pub struct Guest {
     /// Calls that keep meeting conflicts run one after the other.
     pub(crate) contended: tokio::sync::Mutex<()>,
     pub(crate) manifest: Manifest,
+    /// One for each resource.
+    pub(crate) paces: Vec<Pace>,
     pre: ResourcesPre<State>,
 }
 
@@ -83,6 +86,7 @@ impl Guest {
             contended: tokio::sync::Mutex::default(),
             info,
             store,
+            paces: manifest.resources.iter().map(|_| Pace::default()).collect(),
             manifest,
             pre,
         }))

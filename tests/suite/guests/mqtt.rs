@@ -17,7 +17,7 @@ async fn messages_are_verbs_and_streams_are_subscriptions() {
         let ack = client.put("Kennel/rex", br#"{"id":"rex","name":"Rex","age":3}"#).await;
         assert_eq!(ack.reason_code, PubackReasonCode::Success, "{language}");
         let code = watcher.subscribe("Watch/rex", QoS::Level1).await;
-        assert_eq!(code, SubscribeReasonCode::GrantedLevel1, "{language}");
+        assert_eq!(code, SubscribeReasonCode::GrantedQoS1, "{language}");
         let seen = |kind: &str, name: Option<&str>| {
             ("Watch/rex".to_owned(), json!({"kind": kind, "id": "rex", "name": name}))
         };

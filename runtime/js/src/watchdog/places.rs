@@ -59,28 +59,35 @@ impl Drop for Watched {
     }
 }
 
-/// Has the engine stop the isolate's code where it is, at its next step; false if there is none any more.
+/// Has the engine ask the pulse, at the next step of the isolate's code, whether it is to be stopped; false if there is
+/// no isolate any more.
 pub(super) fn ask(isolate: &v8::IsolateHandle) -> bool {
     isolate.request_interrupt(interrupted, std::ptr::null_mut())
 }
 
-/// Stops this thread's code here and now, noting where that is. For callers that the engine calls out of code.
-pub(crate) fn stop_here() {
-    CURRENT.with(|current| {
-        // It changes only where no code runs.
-        if let Ok(current) = current.try_borrow()
-            && let Some(Current { pulse, context, isolate }) = &*current
-        {
-            // SAFETY: the isolate lives: `Watched` is dropped before it. It is entered, since its code has called.
-            let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(*isolate) };
-            let places = places(&mut isolate, context);
-            pulse.stop_at(places);
-        }
-    });
+/// Where this thread's code is. For callers that the engine calls out of code.
+#[cfg(feature = "v8")]
+pub(crate) fn here() -> Vec<Place> {
+    with_current(|_, places| places()).unwrap_or_default()
 }
 
 extern "C" fn interrupted(_isolate: v8::UnsafeRawIsolatePtr, _data: *mut c_void) {
-    stop_here();
+    with_current(|pulse, places| pulse.interrupt(places));
+}
+
+/// Hands over this thread's pulse and a way to ask where its code is; `None` if it has no isolate.
+fn with_current<R>(tell: impl FnOnce(&Pulse, &dyn Fn() -> Vec<Place>) -> R) -> Option<R> {
+    CURRENT.with(|current| {
+        // It changes only where no code runs.
+        let current = current.try_borrow().ok()?;
+        let Current { pulse, context, isolate } = current.as_ref()?;
+        let places = || {
+            // SAFETY: the isolate lives: `Watched` is dropped before it. It is entered, since its code has called.
+            let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(*isolate) };
+            places(&mut isolate, context)
+        };
+        Some(tell(pulse, &places))
+    })
 }
 
 fn places(isolate: &mut v8::Isolate, context: &v8::Global<v8::Context>) -> Vec<Place> {

@@ -25,6 +25,8 @@ pub(crate) struct Pulse {
     /// Processor time that one turn may take, in microseconds.
     allowed: AtomicU64,
     isolate: Mutex<Option<IsolateHandle>>,
+    /// The last buffer that code asked for was refused, with its place; `None` once it was given one.
+    refused: Mutex<Option<Vec<Place>>>,
     /// Where the code was when it was stopped, the innermost place first; empty where that is not known.
     stopped_at: Mutex<Vec<Place>>,
 }
@@ -43,6 +45,7 @@ impl Pulse {
     pub(crate) fn begin(self: &Arc<Self>, isolate: IsolateHandle) {
         self.exceeded.store(0, Ordering::SeqCst);
         lock(&self.stopped_at).clear();
+        self.grant();
         self.thread.store(super::own_thread(), Ordering::SeqCst);
         let before = lock(&self.isolate).replace(isolate);
         if before.is_none() {
@@ -65,13 +68,7 @@ impl Pulse {
 
     /// Has the engine stop the code that runs; to be called again while it does. Harmless where none does.
     pub(crate) fn stop(&self, exceeded: Exceeded) {
-        let number = match exceeded {
-            Exceeded::Cpu | Exceeded::WallTime => 1,
-            Exceeded::Memory => 2,
-        };
-        // The first reason is the one that is told.
-        let is_first =
-            self.exceeded.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let is_first = self.exceed(exceeded);
         if let Some(isolate) = &*lock(&self.isolate) {
             if is_first && places::ask(isolate) {
                 return;
@@ -80,13 +77,44 @@ impl Pulse {
         }
     }
 
-    /// The code is at `places`: where it stops.
-    pub(super) fn stop_at(&self, places: Vec<Place>) {
-        let mut stopped_at = lock(&self.stopped_at);
-        if stopped_at.is_empty() {
-            *stopped_at = places;
+    /// Whether it is the first reason, which is the one that is told.
+    fn exceed(&self, exceeded: Exceeded) -> bool {
+        let number = match exceeded {
+            Exceeded::Cpu | Exceeded::WallTime => 1,
+            Exceeded::Memory => 2,
+        };
+        self.exceeded.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// A buffer was refused to the code, which is at `places`. The engine may still find room by collecting garbage;
+    /// whether it has is known at the code's next step.
+    #[cfg_attr(not(feature = "v8"), allow(dead_code, reason = "QuickJS counts buffers itself"))]
+    pub(crate) fn refuse(&self, places: Vec<Place>) {
+        let before = lock(&self.refused).replace(places);
+        if before.is_none()
+            && let Some(isolate) = &*lock(&self.isolate)
+        {
+            places::ask(isolate);
         }
-        drop(stopped_at);
+    }
+
+    /// The code was given a buffer.
+    pub(crate) fn grant(&self) {
+        *lock(&self.refused) = None;
+    }
+
+    /// Called between two steps of the code: stops it if it is to be stopped. `places` tells where it is.
+    pub(super) fn interrupt(&self, places: impl FnOnce() -> Vec<Place>) {
+        let refused = lock(&self.refused).take();
+        let stopped_at = match (refused, self.exceeded()) {
+            (Some(places), None) => {
+                self.exceed(Exceeded::Memory);
+                places
+            }
+            (_, Some(_)) => places(),
+            (None, None) => return,
+        };
+        *lock(&self.stopped_at) = stopped_at;
         if let Some(isolate) = &*lock(&self.isolate) {
             isolate.terminate_execution();
         }
