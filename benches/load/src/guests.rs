@@ -204,7 +204,10 @@ fn list() -> String {
 
 /// How late a loop is stopped, and what the neighbours notice of it.
 fn limit(kora: &Server, options: &Options, report: &mut Report) -> Result<()> {
-    for (language, path) in [("guest", "/endless/GuestLoop"), ("JS class", "/endless/ClassLoop")] {
+    for (language, path, own) in [
+        ("guest", "/endless/GuestLoop", "GuestReader"),
+        ("JS class", "/endless/ClassLoop", "ClassReader"),
+    ] {
         let mut late =
             (0..LOOPS).map(|_| stopped_after(kora.address, path)).collect::<Result<Vec<_>>>()?;
         late.sort_unstable();
@@ -221,11 +224,9 @@ fn limit(kora: &Server, options: &Options, report: &mut Report) -> Result<()> {
             Target::Below(20.0),
             detail,
         );
-        let table = gets("Item");
-        for (whose, requests) in
-            [("table", &table), ("class", &gets("ClassReader")), ("guest", &gets("GuestReader"))]
-        {
-            neighbours(kora.address, language, path, (whose, requests), options, report)?;
+        for (whose, resource) in [("table", "Item"), (language, own)] {
+            let requests = gets(resource);
+            neighbours(kora.address, language, path, (whose, &requests), options, report)?;
         }
     }
     Ok(())
