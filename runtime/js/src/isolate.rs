@@ -157,7 +157,11 @@ impl Isolate {
         let places = places::Watched::new(pulse, js.v8_isolate(), context);
         let full = pulse.clone();
         js.add_near_heap_limit_callback(move |current, _| {
-            full.stop(Exceeded::Memory);
+            match full.exceeded() {
+                None => full.stop(Exceeded::Memory),
+                // It has filled the room that it was given to come to its next step.
+                Some(_) => full.end(),
+            }
             // Room to come to the end in: where there is none the engine ends the process.
             current.saturating_add(ROOM_TO_STOP)
         });

@@ -43,6 +43,9 @@ pub(crate) fn while_loading(limits: &Limits) -> Limits {
 /// How often workers are looked at: the grain of `limits.cpu`.
 const TICK: Duration = Duration::from_millis(5);
 
+/// Processor time in which code that is to stop comes to its next step.
+const TO_THE_NEXT_STEP: Duration = Duration::from_millis(10);
+
 /// Ticks without a busy worker before the watchdog sleeps.
 const IDLE_TICKS: u32 = 200;
 
@@ -138,8 +141,12 @@ fn look(watched: &Mutex<Vec<Weak<Pulse>>>, seen: &mut HashMap<*const Pulse, Seen
                     (Some(before), Some(now)) => now.saturating_sub(before),
                     _ => first.began.elapsed(),
                 };
-                if used > pulse.allowed() {
+                let allowed = pulse.allowed();
+                if used > allowed {
                     pulse.stop(Exceeded::Cpu);
+                }
+                if used > allowed + TO_THE_NEXT_STEP {
+                    pulse.end();
                 }
             }
             _ => {

@@ -59,10 +59,10 @@ impl Drop for Watched {
     }
 }
 
-/// Has the engine ask the pulse, at the next step of the isolate's code, whether it is to be stopped; false if there is
-/// no isolate any more.
-pub(super) fn ask(isolate: &v8::IsolateHandle) -> bool {
-    isolate.request_interrupt(interrupted, std::ptr::null_mut())
+/// Has the engine ask the pulse, at the next step of the isolate's code, whether it is to be stopped.
+pub(super) fn ask(isolate: &v8::IsolateHandle) {
+    // An isolate that is gone has no code to stop.
+    isolate.request_interrupt(interrupted, std::ptr::null_mut());
 }
 
 /// Where this thread's code is. For callers that the engine calls out of code.

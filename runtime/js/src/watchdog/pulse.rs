@@ -1,8 +1,7 @@
 //! What a worker shows of itself to those who watch it, and how they stop its code.
 //!
-//! Stopping has two steps. First the engine is asked for a moment between two steps of the code: there, on the
-//! worker's own thread, the place where the code is gets noted, and the code ends. Where no such moment comes before
-//! the next look, the code is ended without its place.
+//! Code is stopped at its next step: there, on the worker's own thread, the place where it is gets noted. Where no step
+//! comes, it is ended without its place.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,13 +65,18 @@ impl Pulse {
         Inside(self)
     }
 
-    /// Has the engine stop the code that runs; to be called again while it does. Harmless where none does.
+    /// Has the code stop at its next step, where its place can be noted. Harmless where none runs.
     pub(crate) fn stop(&self, exceeded: Exceeded) {
-        let is_first = self.exceed(exceeded);
+        if self.exceed(exceeded)
+            && let Some(isolate) = &*lock(&self.isolate)
+        {
+            places::ask(isolate);
+        }
+    }
+
+    /// Has the engine end the code at once: for code that was to stop and has not come to a step since.
+    pub(crate) fn end(&self) {
         if let Some(isolate) = &*lock(&self.isolate) {
-            if is_first && places::ask(isolate) {
-                return;
-            }
             isolate.terminate_execution();
         }
     }
@@ -115,9 +119,7 @@ impl Pulse {
             (None, None) => return,
         };
         *lock(&self.stopped_at) = stopped_at;
-        if let Some(isolate) = &*lock(&self.isolate) {
-            isolate.terminate_execution();
-        }
+        self.end();
     }
 
     /// The limit that the isolate's code was stopped for.
