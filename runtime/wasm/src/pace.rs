@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) const LONG: Duration = Duration::from_micros(500);
 
 /// How many short calls weigh as much as a long one.
-const WEIGHT: u32 = 100;
+const WEIGHT: u32 = 50;
 /// How many long calls are remembered at most.
 const REMEMBERED: u32 = 10;
 
@@ -67,6 +67,6 @@ mod tests {
             pace.note(Took::Short);
             calls += 1;
         }
-        assert!((800..1000).contains(&calls), "{calls}");
+        assert!((400..500).contains(&calls), "{calls}");
     }
 }
