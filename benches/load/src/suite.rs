@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
@@ -28,9 +28,6 @@ pub(crate) struct Options {
     /// The crate of the guest that is measured
     #[arg(long, default_value = "benches/load/guest")]
     pub(crate) guest: PathBuf,
-    /// Measure components' code only
-    #[arg(long)]
-    only_guests: bool,
     /// The engine that the binary was built with, for the report
     #[arg(long, default_value = "not told")]
     engine: String,
@@ -49,9 +46,33 @@ pub(crate) struct Options {
     /// Subscribers of the fan-out, of each transport
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
+    /// Only these groups of rows, in the order in which they stand here
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Rows>,
+}
+
+/// A group of rows that is measured on a server of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rows {
+    /// Requests of tables and classes, beside a bare handler
+    Requests,
+    /// Fan-out over each transport, beside the machine's ceiling and mosquitto
+    Realtime,
+    /// Memory of idle connections
+    Idle,
+    /// Start to first answer
+    Start,
+    /// Calls of guests beside those of classes, and what code that never ends costs others
+    Guests,
 }
 
 impl Options {
+    /// A server on the generated app, with an empty database of its own.
+    fn serve(&self, scratch: &Path, rows: Rows) -> Result<Server> {
+        let data = scratch.join(format!("data-{rows:?}"));
+        Server::kora(&self.kora, &app::directory(scratch), &data, self.threads)
+    }
+
     pub(crate) fn round(&self) -> Stop {
         Stop::After(Duration::from_secs(self.seconds))
     }
@@ -60,31 +81,40 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     allow_many_sockets(realtime::sockets(options.subscribers))?;
     let scratch = tempfile::tempdir()?;
+    app::write(&app::directory(scratch.path()))?;
     let mut report = Report::default();
-    if !options.only_guests {
-        server(scratch.path(), options, &mut report)?;
+    for &rows in Rows::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(&rows) {
+            continue;
+        }
+        match rows {
+            Rows::Requests => requests(options, scratch.path(), &mut report)?,
+            Rows::Realtime => {
+                let scale = Scale {
+                    subscribers: options.subscribers,
+                    duration: Duration::from_secs(options.seconds * 3),
+                    rounds: options.rounds,
+                };
+                let kora = options.serve(scratch.path(), rows)?;
+                realtime::run(&kora, scratch.path(), &scale, &mut report)?;
+            }
+            Rows::Idle => {
+                realtime::idle(|| options.serve(scratch.path(), rows), &mut report)?;
+            }
+            Rows::Start => start(options, &mut report)?,
+            Rows::Guests => guests::run(scratch.path(), options, &mut report)?,
+        }
     }
-    guests::run(scratch.path(), options, &mut report)?;
-
     println!("\n{}", report.table());
     println!("{}", conditions(options));
     Ok(())
 }
 
-/// What the server does by itself, and with one class.
-fn server(scratch: &Path, options: &Options, report: &mut Report) -> Result<()> {
-    let app = scratch.join("bench-app");
-    app::write(&app)?;
-    let kora = Server::kora(&options.kora, &app, &scratch.join("data"), options.threads)?;
-
+fn requests(options: &Options, scratch: &Path, report: &mut Report) -> Result<()> {
+    let kora = options.serve(scratch, Rows::Requests)?;
     let resident = kora.resident()? as f64 / 1048576.0;
-    report.add(
-        "memory, idle",
-        resident,
-        "MiB",
-        Target::Report,
-        format!("VmRSS, {} workers", options.threads),
-    );
+    let detail = format!("VmRSS, {} workers", options.threads);
+    report.add("memory, idle", resident, "MiB", Target::Report, detail);
 
     fill(&kora, options)?;
     for (name, requests, target) in [
@@ -94,15 +124,7 @@ fn server(scratch: &Path, options: &Options, report: &mut Report) -> Result<()> 
     ] {
         against_bare(&kora, name, &requests, target, scratch, options, report)?;
     }
-    writes(&kora, options, report)?;
-    let scale = Scale {
-        subscribers: options.subscribers,
-        duration: Duration::from_secs(options.seconds * 3),
-        rounds: options.rounds,
-    };
-    realtime::run(&kora, scratch, &scale, report)?;
-    drop(kora);
-    start(options, report)
+    writes(&kora, options, report)
 }
 
 /// As many sockets here and in each server; the children inherit the limit.
