@@ -1,9 +1,11 @@
 //! A component of another language's tools, with all that its interpreter imports of WASI: loaded as it is, and served
 //! like one in Rust.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use crate::harness::{App, python};
+use crate::harness::{App, DEADLINE, python};
 
 #[tokio::test]
 async fn a_guest_in_python_answers() {
@@ -15,8 +17,15 @@ async fn a_guest_in_python_answers() {
         ("config.yaml", include_str!("../../../examples/python-guest/config.yaml")),
         ("schema.graphql", include_str!("../../../examples/python-guest/schema.graphql")),
     ]);
+    std::fs::create_dir(app.directory().join("resources")).unwrap();
+    let server = app.dev();
     app.write_bytes("resources/kennel.wasm", &guest);
-    let server = app.run();
+    // A debug build on a busy machine compiles 20 MB for longer than other tests wait for anything.
+    let began = Instant::now();
+    while server.get("/Ages/").await.body == "Not found\n" {
+        assert!(began.elapsed() < 5 * DEADLINE, "the guest is not served");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     server.put("/Dog/rex", r#"{"name":"Rex","age":3}"#).await.expect(204);
     server.put("/Dog/bo", r#"{"name":"Bo","age":6}"#).await.expect(204);
 
