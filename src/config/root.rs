@@ -27,7 +27,7 @@ const ROOT_ONLY: [&str; 7] =
 const APPLICATION_ONLY: [&str; 5] = ["rest", "REST", "graphqlSchema", "jsResource", "static"];
 
 /// The keys that may be set one by one, by the variable or flag of the same name in capitals.
-const SINGLE_KEYS: [&str; 28] = [
+const SINGLE_KEYS: [&str; 30] = [
     "authentication.authorizeLocal",
     "authentication.cacheTTL",
     "authentication.enableSessions",
@@ -36,6 +36,7 @@ const SINGLE_KEYS: [&str; 28] = [
     "http.cors",
     "http.corsAccessControlAllowHeaders",
     "http.corsAccessList",
+    "http.maxRequestBodySize",
     "http.port",
     "http.securePort",
     "http.timeout",
@@ -54,6 +55,7 @@ const SINGLE_KEYS: [&str; 28] = [
     "operationsApi.network.securePort",
     "rootPath",
     "storage.path",
+    "storage.scanLimit",
     "threads.count",
     "tls.privateKey",
 ];
@@ -243,6 +245,16 @@ impl RootConfig {
         usize::try_from(self.get("http.compressionThreshold")?.as_u64()?).ok()
     }
 
+    /// `http.maxRequestBodySize`, in bytes.
+    pub fn body_limit(&self) -> Option<usize> {
+        usize::try_from(self.get("http.maxRequestBodySize")?.as_u64()?).ok()
+    }
+
+    /// `storage.scanLimit`: how many entries one query may look at.
+    pub fn scan_limit(&self) -> Option<usize> {
+        usize::try_from(self.get("storage.scanLimit")?.as_u64()?).ok()
+    }
+
     /// `logging.level`.
     pub fn log_level(&self) -> Option<String> {
         self.string("logging.level")
@@ -323,6 +335,7 @@ impl RootConfig {
         for (section, key, (is_right, message)) in [
             ("http", "cors", boolean),
             ("http", "compressionThreshold", (Value::is_u64, "must be a number of bytes")),
+            ("http", "maxRequestBodySize", (Value::is_u64, "must be a number of bytes")),
             ("authentication", "authorizeLocal", boolean),
             ("authentication", "enableSessions", boolean),
             ("authentication", "cacheTTL", (Value::is_u64, "must be in milliseconds")),
@@ -333,6 +346,7 @@ impl RootConfig {
                 (is_level, "must be trace, debug, info, warn, error, fatal or notify"),
             ),
             ("storage", "path", (Value::is_string, "must be a folder")),
+            ("storage", "scanLimit", (Value::is_u64, "must be a number of entries")),
         ] {
             match self.get(&format!("{section}.{key}")) {
                 Some(value) if !value.is_null() && !is_right(value) => {

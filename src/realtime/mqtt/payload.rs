@@ -2,10 +2,9 @@
 //! (`spec/harper-realtime.md` section 8, "Payload decode").
 
 use bytes::Bytes;
+use kora_resource::body::typed;
 use kora_resource::value::{Format, json, msgpack};
 use kora_resource::{Error, Event, EventValue, Frame, Map, Result, Value, Wire};
-
-use crate::http::negotiation::typed;
 
 /// The value of a PUBLISH packet. Without a content type JSON objects are decoded and all else stays
 /// bytes, which come back as they were. 400 for a payload that is not of its type.

@@ -9,13 +9,13 @@ use bytes::{Bytes, BytesMut};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocketError, WebSocketRead};
 use hyper::header::{self, HeaderMap};
 use kora_resource::Value;
+use kora_resource::body::typed;
 use kora_resource::value::{Format, json};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
 use super::super::inbox::Sender;
 use super::End;
-use crate::http::negotiation::typed;
 
 /// The largest message, in bytes, over all its fragments.
 const LARGEST_MESSAGE: usize = 100 * 1024 * 1024;

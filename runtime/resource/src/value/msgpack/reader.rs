@@ -27,6 +27,9 @@ pub(crate) enum Token<'a> {
     Map(usize),
 }
 
+/// The most elements that a container's head alone reserves memory for.
+pub(in crate::value) const MAX_RESERVED: usize = 64;
+
 /// A cursor over MessagePack bytes.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
@@ -58,9 +61,10 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
-    /// A container's length bounded by what the input can hold: for reserving memory.
-    pub(crate) fn at_most(&self, len: usize) -> usize {
-        len.min(self.rest())
+    /// How many elements of a container to reserve memory for. What the input can hold is no bound
+    /// where containers nest: each of them could claim all of the rest.
+    pub(crate) fn reserved(&self, len: usize) -> usize {
+        len.min(self.rest()).min(MAX_RESERVED)
     }
 
     #[inline]
