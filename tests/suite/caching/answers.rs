@@ -86,9 +86,9 @@ async fn sources_know_for_whom_they_write() {
                     "",
                     200,
                     json!([
-                        ["put", "1", "A", "local", one],
-                        ["patch", "1", "B", "local", one],
-                        ["delete", "1", null, "local", one],
+                        ["put", "1", "A", "local", "local"],
+                        ["patch", "1", "B", "local", "local"],
+                        ["delete", "1", null, "local", "local"],
                     ]),
                 ),
             ],

@@ -5,7 +5,7 @@ const asked: Record<string, number> = {};
 let told: any[] = [];
 let gone = false;
 
-const who = (context: any) => [context.user?.username ?? null, context.requestContext?.url ?? null];
+const who = (context: any) => [context.user, context.requestContext.user].map((user) => user?.username ?? null);
 
 tables.Maybe.sourcedFrom({
   get(id: string, context: any) {

@@ -34,13 +34,22 @@ type Inner @sealed { a: Int }
 "#,
 );
 
-const SIZES: (&str, &str) = (
-    "resources/sizes.ts",
+const CODE: (&str, &str) = (
+    "resources/code.ts",
     "import { Resource, databases, tables } from 'harperdb';
-export class Sizes extends Resource {
-  static loadAsInstance = false;
-  get(target: any) { return tables[target.id].getSize(); }
-}
+// A source that answers once: what is shown of it later is what is still stored.
+const once = () => {
+  let asked = false;
+  return {
+    get() {
+      if (asked) throw Object.assign(new Error('down'), { statusCode: 503 });
+      asked = true;
+      return {};
+    },
+  };
+};
+tables.Kept.sourcedFrom(once());
+tables.Swept.sourcedFrom(once());
 export class Keys extends Resource {
   static loadAsInstance = false;
   async post(_target: any, data: any) {
@@ -61,8 +70,8 @@ fn schema(version: u32) -> String {
 
 #[tokio::test]
 async fn of_types_and_fields() {
-    let app = App::new(&[CONFIG, ("schema.graphql", &schema(1)), PROBE, SIZES]);
-    let server = app.run();
+    let app = App::new(&[CONFIG, ("schema.graphql", &schema(1)), PROBE, CODE]);
+    let server = app.run_on(1);
     let get = |path, expected| ("GET", path, "", 200, expected);
     let done = |method, path, body| (method, path, body, 204, Value::Null);
     check(
@@ -128,12 +137,15 @@ async fn of_types_and_fields() {
     times(&server).await;
     // What is over is gone for readers at once, and from the disk when it is looked for.
     for table in ["Kept", "Swept"] {
-        server.put(&format!("/{table}/1"), "{}").await.expect(204);
+        server.get(&format!("/{table}/1")).await.expect(200);
+        server.until(&format!("/{table}/1"), |answer| answer.status == 503).await;
+        assert_eq!(server.get(&format!("/{table}/")).await.expect(200).json(), json!([]));
     }
-    server.until("/Sizes/Swept", |answer| answer.json() == json!(0)).await;
-    server.until("/Kept/1", |answer| answer.status == 404).await;
-    assert_eq!(server.get("/Kept/").await.expect(200).json(), json!([]));
-    assert_ne!(server.get("/Sizes/Kept").await.expect(200).json(), json!(0));
+    let stale = [("cache-control", "stale-if-error")];
+    while server.send("GET", "/Swept/1", &stale, "").await.status == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    server.send("GET", "/Kept/1", &stale, "").await.expect(200);
     drop(server);
     // Another version of a computed attribute builds its index anew.
     app.write("schema.graphql", &schema(2));

@@ -198,7 +198,8 @@ impl<'a> Reader<'a> {
         let data = self.take(len)?;
         let token = match kind {
             EXT_DATE => data.try_into().ok().map(|data| Token::Date(f64::from_be_bytes(data))),
-            EXT_BIG_INT => {
+            // Of any size, also such as fit a number: clients send extension 0x42.
+            EXT_BIG_INT if self.origin == Origin::Stored => {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
             }
             EXT_BLOB if self.origin == Origin::Stored => Some(Token::Blob(data)),
