@@ -376,8 +376,8 @@ impl Isolate {
         self.entered = Some(export);
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
-            Entered::Call(..) => entry.call.clone(),
-            Entered::Connect { .. } => entry.connect.clone(),
+            Entered::Call(..) => &entry.call,
+            Entered::Connect { .. } => &entry.connect,
         };
         let state = self.js.op_state();
         deno_core::scope!(scope, self.js);
