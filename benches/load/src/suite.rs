@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
 use crate::generator::{self, Stop};
+use crate::guests;
 use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
 use crate::realtime::{self, Scale};
@@ -20,22 +21,25 @@ use crate::report::{Report, Target, median};
 pub(crate) struct Options {
     /// The binary under test
     #[arg(long, default_value = "bin/kora")]
-    kora: PathBuf,
+    pub(crate) kora: PathBuf,
     /// The component whose start is timed
     #[arg(long, default_value = "components/starter")]
     starter: PathBuf,
+    /// The crate of the guest that is measured
+    #[arg(long, default_value = "benches/load/guest")]
+    pub(crate) guest: PathBuf,
     /// The engine that the binary was built with, for the report
     #[arg(long, default_value = "not told")]
     engine: String,
     /// Worker threads of each server
     #[arg(long, default_value_t = 2)]
-    threads: usize,
+    pub(crate) threads: usize,
     /// Keep-alive connections of the generator
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub(crate) connections: usize,
     /// Rounds of each side of a comparison
     #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
     seconds: u64,
@@ -58,6 +62,8 @@ enum Rows {
     Idle,
     /// Start to first answer
     Start,
+    /// Calls of guests beside those of classes, and what code that never ends costs others
+    Guests,
 }
 
 impl Options {
@@ -67,7 +73,7 @@ impl Options {
         Server::kora(&self.kora, &app::directory(scratch), &data, self.threads)
     }
 
-    fn round(&self) -> Stop {
+    pub(crate) fn round(&self) -> Stop {
         Stop::After(Duration::from_secs(self.seconds))
     }
 }
@@ -96,6 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 realtime::idle(|| options.serve(scratch.path(), rows), &mut report)?;
             }
             Rows::Start => start(options, &mut report)?,
+            Rows::Guests => guests::run(scratch.path(), options, &mut report)?,
         }
     }
     println!("\n{}", report.table());
@@ -164,7 +171,7 @@ fn orders() -> Vec<Vec<u8>> {
 }
 
 /// Rate and p99 of `requests`, beside a bare handler that answers with the same bytes.
-fn against_bare(
+pub(crate) fn against_bare(
     kora: &Server,
     name: &str,
     requests: &[Vec<u8>],

@@ -15,6 +15,9 @@ pub enum LoadError {
     /// The module does not compile, an import is missing, or its top level threw.
     #[error("{file}: {message}")]
     Module { file: String, message: String },
+    /// Loading passed a limit, as code that never ends does.
+    #[error("{application}: {message}")]
+    Stopped { application: String, message: String },
     /// A worker thread could not be started or ended before it was ready.
     #[error("cannot start a worker of {application}: {message}")]
     Worker { application: String, message: String },
@@ -42,7 +45,7 @@ pub(crate) fn describe(error: &CoreError) -> String {
     text
 }
 
-fn is_host(file: Option<&str>) -> bool {
+pub(crate) fn is_host(file: Option<&str>) -> bool {
     file.is_none_or(|file| file.starts_with("ext:"))
 }
 

@@ -42,7 +42,7 @@ pub enum ErrorKind {
     Conflict,
     /// 413: more bytes than the host takes.
     TooLarge,
-    /// 503: not now; trying again may help.
+    /// 503: not now; trying again may help, as `Retry-After` says.
     Unavailable,
     /// 500: our fault, or that of the user's code.
     Internal,
