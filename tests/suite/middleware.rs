@@ -1,6 +1,7 @@
 //! `server.http`: the chain before everything that answers (`spec/harper-components.md` section 4.2).
 
 mod authentication;
+mod streams;
 
 use serde_json::{Value, json};
 
