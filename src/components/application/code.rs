@@ -102,18 +102,31 @@ impl Application {
         if listed.is_empty() {
             self.warn_of_no_files("jsResource", &files);
         }
-        let mut modules = Vec::new();
+        let (mut modules, mut others) = (Vec::new(), Vec::new());
         for FoundFile { path, url_directory } in listed {
             match FileKind::of(&path) {
                 FileKind::Module => modules.push(kora_js::ResourceModule { path, url_directory }),
                 FileKind::ByProduct => {}
-                FileKind::Other => self.warnings.push(format!(
-                    "{}: it is no JavaScript or TypeScript, and skipped by jsResource",
-                    path.display()
-                )),
+                FileKind::Other => others.push(path),
             }
         }
+        self.warn_of_others(&others);
         Some(modules)
+    }
+
+    /// Says once what globs of `jsResource` match besides modules.
+    fn warn_of_others(&mut self, others: &[PathBuf]) {
+        let Some(first) = others.first() else { return };
+        let place = self.places.get("jsResource").map(|place| format!("{place}: "));
+        let more = match others.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        self.warnings.push(format!(
+            "{}jsResource: skipped what is no JavaScript or TypeScript: {}{more}",
+            place.unwrap_or_default(),
+            first.strip_prefix(&self.directory).unwrap_or(first).display()
+        ));
     }
 
     /// Below which path the modules' exports lie.

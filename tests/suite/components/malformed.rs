@@ -292,6 +292,7 @@ async fn what_is_odd_is_told() {
         ("wrong/dist/index.js.map", "{}"),
         ("wrong/dist/index.d.ts", "export declare class Fine2 {}\n"),
         ("wrong/dist/README.md", "# Nothing\n"),
+        ("wrong/dist/page.html", "<p>"),
     ]);
     let server = app.run_on(2);
     assert_eq!(server.get("/Fine2/").await.expect(200).json(), json!(2));
@@ -302,7 +303,7 @@ async fn what_is_odd_is_told() {
         "wrong/config.yaml:2: graphqlSchema: no file matches `schemas/*.graphql`",
         "wrong/config.yaml:4: static: unknown option `file`; ignored: there are files, urlPath",
         "wrong/config.yaml:5: logging: `loud` is no level: there are trace, debug",
-        "dist/README.md: it is no JavaScript or TypeScript, and skipped by jsResource",
+        "wrong/config.yaml:3: jsResource: skipped what is no JavaScript or TypeScript: dist/README.md and 1 more",
         "dist/index.js: NotOne has a method get but does not extend Resource: it gets no path",
         "dist/index.js: Number5: its static path is not a string but 5; its name is its path",
         "dist/index.js: Rest: *rest in /x/*rest/y stands for the rest of a path only where it is the last part",
