@@ -258,9 +258,11 @@ impl Isolate {
             deno_core::scope!(scope, self.js);
             let namespace = v8::Local::new(scope, namespace);
             let directory: v8::Local<v8::Value> = values::string(scope, directory).into();
+            let file: v8::Local<v8::Value> = values::string(scope, &path.to_string_lossy()).into();
             [
                 v8::Global::new(scope, v8::Local::<v8::Value>::from(namespace)),
                 v8::Global::new(scope, directory),
+                v8::Global::new(scope, file),
             ]
         };
         let walk = self.entry.as_ref().map(|entry| entry.walk_exports.clone());
