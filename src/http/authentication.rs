@@ -16,7 +16,7 @@ use kora_resource::{Accounts, Error, ErrorKind, Result, User, Value};
 
 use super::Response;
 use super::body::ResponseBody;
-use super::peer::Peer;
+use super::peer::{Peer, Scheme};
 use super::problem;
 use crate::config::LocalClients;
 
@@ -39,6 +39,14 @@ impl Authentication {
         self.local_clients
     }
 
+    /// The user that a client's certificate names, if there is such a user.
+    pub(crate) fn certified(&self, name: &str) -> Option<Arc<User>> {
+        self.accounts.user(name).unwrap_or_else(|error| {
+            tracing::error!("the user {name} of a certificate can't be read: {error}");
+            None
+        })
+    }
+
     /// Who sends this request, where it is somebody else than the connection's client; 401 where the
     /// request says who it is and that is not true.
     pub(crate) async fn identify(
@@ -59,7 +67,7 @@ impl Authentication {
             };
         }
         if headers.contains_key(header::COOKIE)
-            && let Some(user) = self.user_of_session(uri, headers)?
+            && let Some(user) = self.user_of_session(peer, uri, headers)?
         {
             return Ok(Some(peer.as_user(Some(user))));
         }
@@ -69,10 +77,16 @@ impl Authentication {
         Ok(None)
     }
 
-    fn user_of_session(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<User>>> {
+    fn user_of_session(
+        &self,
+        peer: &Peer,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Option<Arc<User>>> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(header::HOST).or_else(|| uri.authority().map(|host| host.as_str()));
-        let site = Site { origin: text(header::ORIGIN), host, is_tls: false };
+        let is_tls = peer.scheme() == Scheme::Https;
+        let site = Site { origin: text(header::ORIGIN), host, is_tls };
         let cookies = headers.get_all(header::COOKIE).iter();
         let Some(id) = site.find(cookies.filter_map(|value| value.to_str().ok())) else {
             return Ok(None);

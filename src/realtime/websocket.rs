@@ -27,13 +27,14 @@ use kora_resource::{
 };
 use tokio::io::{AsyncWrite, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::asked::{self, Positions};
 use super::drain::{Drain, OpenSocket};
 use super::envelope;
 use super::frame_writer::{FrameWriter, Opcode, encode_close};
+use super::heartbeat::{Beat, Heartbeat};
 use super::inbox::{self, Inbox};
+use super::resumed;
 use crate::components::registry::Registration;
 use crate::http::body::ResponseBody;
 use crate::http::peer::Peer;
@@ -43,10 +44,6 @@ use reading::Decoding;
 
 /// How long the closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
-
-/// How often a client is asked whether it is still there. One that has said nothing at all since the
-/// last time is gone.
-const PING: Duration = Duration::from_secs(30);
 
 /// Pongs that wait to be written; a client that sends more pings than it reads pongs loses some.
 const PONGS: usize = 8;
@@ -77,6 +74,7 @@ pub(crate) fn accept(
     found: Option<(Arc<Registration>, String, Params)>,
     peer: &Peer,
     drain: &Drain,
+    heartbeat: &Heartbeat,
 ) -> Response {
     let (response, upgraded) = match fastwebsockets::upgrade::upgrade(&mut request) {
         Ok(accepted) => accepted,
@@ -94,10 +92,12 @@ pub(crate) fn accept(
         }
         None => Opening::ToNobody { path: request.uri.path().to_owned() },
     };
-    let (drain, open) = (drain.clone(), drain.socket());
+    let (drain, open, beat) = (drain.clone(), drain.socket(), heartbeat.join());
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(socket) => run(socket.into_inner(), opening, request.headers, drain, open).await,
+            Ok(socket) => {
+                run(socket.into_inner(), opening, request.headers, drain, open, beat).await;
+            }
             Err(error) => tracing::debug!("upgrade: {error}"),
         }
     });
@@ -129,8 +129,9 @@ impl Opening {
         let envelopes = Envelopes { format, positions: asked.positions, epoch: None };
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         let (incoming, options) = (Some(incoming), asked.options);
+        let resume = options.resume;
         let connect = Connect { target, context, incoming, opens: Opens::Connect, options };
-        Ok((resource.connect(connect).await?, envelopes))
+        Ok((resumed::honestly(resource.connect(connect).await?, resume), envelopes))
     }
 
     /// The extension of the URL, which decides how the client's messages are read.
@@ -147,6 +148,7 @@ async fn run(
     headers: HeaderMap,
     mut drain: Drain,
     _open: OpenSocket,
+    beat: Beat,
 ) {
     let (read, write) = tokio::io::split(io);
     let (read, _) = fastwebsockets::after_handshake_split(read, tokio::io::sink(), Role::Server);
@@ -166,8 +168,8 @@ async fn run(
                 },
                 () = drain.begun() => return End::Draining,
             };
-            let is_silent = Silence::new(&heard);
-            serve(&mut outgoing, &mut writer, envelopes, pings, is_silent, &mut drain).await
+            let silence = Silence { heard: &heard, beat };
+            serve(&mut outgoing, &mut writer, envelopes, pings, silence, &mut drain).await
         });
         match select(reading.as_mut(), serving).await {
             Either::Left((end, _)) => End::from(end),
@@ -193,20 +195,14 @@ async fn run(
 /// Whether the client has said anything since it was last asked.
 struct Silence<'a> {
     heard: &'a AtomicBool,
-    ask: Interval,
+    beat: Beat,
 }
 
-impl<'a> Silence<'a> {
-    fn new(heard: &'a AtomicBool) -> Silence<'a> {
-        let mut ask = interval_at(Instant::now() + PING, PING);
-        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Silence { heard, ask }
-    }
-
+impl Silence<'_> {
     /// Resolves when it is time to ask again: `false` if the last question was not answered, and
     /// nothing else was heard either.
     async fn may_go_on(&mut self) -> bool {
-        self.ask.tick().await;
+        self.beat.due().await;
         self.heard.swap(false, Ordering::Relaxed)
     }
 }
@@ -330,13 +326,14 @@ async fn close(
     writer.flush().await
 }
 
-/// The close code of an error: 3000 and 3003 for refused users, 1013 for a reader that was too slow
-/// or a host that is busy, 1011 for the rest.
+/// The close code of an error: 3000 and 3003 for refused users, 1012 for a class that a newer version
+/// has replaced, 1013 for a reader that was too slow or a host that is busy, 1011 for the rest.
 fn close_code(error: &Error) -> u16 {
     match error.kind {
         ErrorKind::Unauthenticated | ErrorKind::Status(401) => 3000,
         ErrorKind::Forbidden | ErrorKind::Status(403) => 3003,
         ErrorKind::Unavailable => 1013,
+        ErrorKind::Replaced => 1012,
         ErrorKind::Invalid
         | ErrorKind::NotFound
         | ErrorKind::MethodNotAllowed(_)
