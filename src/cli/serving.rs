@@ -61,6 +61,9 @@ pub(super) struct Serving {
     /// How large the history of a database may grow: a number of megabytes
     #[arg(long, default_value_t = 4096, value_name = "MB")]
     history_size: usize,
+    /// How long calls and sockets of a version that a reload has replaced may go on
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time)]
+    grace: Duration,
     /// How large each caching table may grow, in megabytes [default: as large as it likes]
     #[arg(long, value_name = "MB")]
     cache_size: Option<usize>,
@@ -184,6 +187,7 @@ impl Serving {
             },
             cache_size: self.cache_size.map(|mb| ByteSize(mb.saturating_mul(1 << 20))),
             reloading,
+            grace: self.grace,
             components_root,
             cors: root.cors(),
             compress_from: match root.compression_threshold() {
