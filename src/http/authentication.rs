@@ -1,5 +1,5 @@
-//! Who sends a request: `Authorization`, else a session's cookie, else the trust in local clients
-//! (`spec/harper-rest.md` section 9.1).
+//! Who sends a request: `Authorization`, else a session's cookie, else the client's certificate, else
+//! the trust in local clients (`spec/harper-rest.md` section 9.1).
 //!
 //! It sees accounts only through [`Accounts`]. A request with neither header costs two lookups in its
 //! header map and nothing else.
@@ -39,14 +39,6 @@ impl Authentication {
         self.local_clients
     }
 
-    /// The user that a client's certificate names, if there is such a user.
-    pub(crate) fn certified(&self, name: &str) -> Option<Arc<User>> {
-        self.accounts.user(name).unwrap_or_else(|error| {
-            tracing::error!("the user {name} of a certificate can't be read: {error}");
-            None
-        })
-    }
-
     /// Who sends this request, where it is somebody else than the connection's client; 401 where the
     /// request says who it is and that is not true.
     pub(crate) async fn identify(
@@ -68,6 +60,12 @@ impl Authentication {
         }
         if headers.contains_key(header::COOKIE)
             && let Some(user) = self.user_of_session(peer, uri, headers)?
+        {
+            return Ok(Some(peer.as_user(Some(user))));
+        }
+        if let Some(name) = peer.certified()
+            && is_direct(headers)
+            && let Some(user) = self.accounts.user(name)?
         {
             return Ok(Some(peer.as_user(Some(user))));
         }

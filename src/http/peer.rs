@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     address: IpAddr,
     user: Option<Arc<User>>,
     scheme: Scheme,
+    /// The user that the client's certificate names, looked up for each request.
+    certified: Option<Arc<str>>,
     /// Shared by all requests to resources that never look at the request itself.
     plain_context: Arc<Context>,
 }
@@ -52,7 +54,17 @@ impl Peer {
         let address = socket_address.ip().to_canonical();
         let plain_context =
             Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
-        Peer { socket_address, address, user, scheme, plain_context }
+        Peer { socket_address, address, user, scheme, certified: None, plain_context }
+    }
+
+    /// The same client with a certificate that names a user.
+    pub(crate) fn certified_as(self, name: &str) -> Peer {
+        Peer { certified: Some(name.into()), ..self }
+    }
+
+    /// The name in the client's certificate.
+    pub(crate) fn certified(&self) -> Option<&str> {
+        self.certified.as_deref()
     }
 
     pub(crate) fn socket_address(&self) -> SocketAddr {

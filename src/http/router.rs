@@ -48,8 +48,8 @@ impl Router {
     /// The client of a new connection behind TLS; `certified` is the user that its certificate names.
     pub(crate) fn secure_peer(&self, address: SocketAddr, certified: Option<&str>) -> Peer {
         let peer = self.peer(address, Scheme::Https);
-        match certified.and_then(|name| self.authentication.certified(name)) {
-            Some(user) => peer.as_user(Some(user)),
+        match certified {
+            Some(name) => peer.certified_as(name),
             None => peer,
         }
     }

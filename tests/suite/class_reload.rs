@@ -121,7 +121,7 @@ async fn what_does_not_load_leaves_the_old_one_serving_and_names_the_place() {
 #[tokio::test]
 async fn the_end_of_the_old_version_closes_its_sockets_and_no_others() {
     let app = app();
-    let subscribing = "\nexport class Ticks {\n\tstatic async *subscribe() {\n\t\tyield 1;\n\t\tawait new \
+    let subscribing = "\nexport class Ticks extends Resource {\n\tstatic async *subscribe() {\n\t\tyield 1;\n\t\tawait new \
                        Promise(() => {});\n\t}\n}\n";
     app.write("resources/version.ts", &(version(0) + subscribing));
     let server = Server::start(&["dev", "--grace", "1s"], &app.directory(), &app.data());
@@ -158,7 +158,7 @@ async fn the_end_of_the_old_version_closes_its_sockets_and_no_others() {
 #[tokio::test]
 async fn a_class_that_can_not_go_on_says_so() {
     let app = app();
-    let passing = "import { tables } from 'harperdb';\nexport class Passing {\n\tstatic connect(target) \
+    let passing = "import { Resource, tables } from 'harperdb';\nexport class Passing extends Resource {\n\tstatic connect(target) \
                    {\n\t\treturn tables.Dog.subscribe({ resume: target.resume });\n\t}\n}\n";
     app.write("resources/passing.ts", passing);
     let server = app.run();

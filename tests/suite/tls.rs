@@ -209,6 +209,16 @@ async fn certificates_of_clients_name_their_users() {
     assert_eq!(said, r#"{"id":"m","name":"by password"}"#);
     let (_, said) = secure.curl(&["--cacert", "ca.pem"], "/Dog/m").await;
     assert!(said.contains("Must login"), "{said}");
+
+    // Where a certificate is required, and whoever has one is the same user.
+    assert!(secure.server.terminate().success());
+    let forced = json!({
+        "mqtt": {"network": {"mtls": {"required": true, "user": "ann", "certificateAuthority": ca}}},
+    });
+    let secure =
+        serve(&app, &[("HARPER_SET_CONFIG", &forced.to_string())], &["--authorize-local=false"]);
+    assert!(secure.publish(&with("nobody.pem", "nobody.key"), r#"{"name":"as ann"}"#).await);
+    assert!(!secure.publish(&by_name, r#"{"name":"no certificate"}"#).await);
 }
 
 #[tokio::test]

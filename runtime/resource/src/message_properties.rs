@@ -2,8 +2,7 @@
 //! that concern the message itself and not one connection.
 //!
 //! They travel with the call that publishes or writes, stand in the change log beside the event, and
-//! come out with it, also for who resumes later. Transports that have no words for them pass them over,
-//! except for the end of a message's time, which holds everywhere a message is delivered late.
+//! come out with it, also for who resumes later. Transports that have no words for them pass them over.
 
 use std::sync::Arc;
 
