@@ -199,6 +199,11 @@ impl Application {
         self.guest.as_ref()?.sockets()
     }
 
+    /// Who is told of the clients of the MQTT broker.
+    pub(super) fn mqtt_watcher(&self) -> Option<Arc<dyn Resource>> {
+        self.guest.as_ref()?.mqtt_watcher()
+    }
+
     /// Has the tables ask this version's caching sources.
     pub(super) fn activate(&self) {
         if let Some(guest) = &self.guest {

@@ -27,7 +27,7 @@ const ROOT_ONLY: [&str; 7] =
 const APPLICATION_ONLY: [&str; 5] = ["rest", "REST", "graphqlSchema", "jsResource", "static"];
 
 /// The keys that may be set one by one, by the variable or flag of the same name in capitals.
-const SINGLE_KEYS: [&str; 30] = [
+const SINGLE_KEYS: [&str; 33] = [
     "authentication.authorizeLocal",
     "authentication.cacheTTL",
     "authentication.enableSessions",
@@ -36,6 +36,7 @@ const SINGLE_KEYS: [&str; 30] = [
     "http.cors",
     "http.corsAccessControlAllowHeaders",
     "http.corsAccessList",
+    "http.headersTimeout",
     "http.maxRequestBodySize",
     "http.port",
     "http.securePort",
@@ -57,6 +58,8 @@ const SINGLE_KEYS: [&str; 30] = [
     "storage.path",
     "storage.scanLimit",
     "threads.count",
+    "tls.certificate",
+    "tls.certificateAuthority",
     "tls.privateKey",
 ];
 
@@ -155,9 +158,18 @@ impl RootConfig {
 
     /// `http.port`: a host, where the value is `host:port`, and the port.
     pub fn http_address(&self) -> Result<(Option<String>, Option<u16>), ConfigError> {
-        let wrong = || self.error("http", "port", "must be a port, or host:port");
-        match self.get("http.port") {
-            None | Some(Value::Null) => Ok((None, None)),
+        self.address("http", "port")
+    }
+
+    /// A port of a section that may be `host:port`; nothing for null and false.
+    pub(super) fn address(
+        &self,
+        section: &str,
+        key: &str,
+    ) -> Result<(Option<String>, Option<u16>), ConfigError> {
+        let wrong = || self.error(section, key, "must be a port, or host:port");
+        match self.get(&format!("{section}.{key}")) {
+            None | Some(Value::Null | Value::Bool(false)) => Ok((None, None)),
             Some(Value::Number(port)) => {
                 let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
                 Ok((None, Some(port.ok_or_else(wrong)?)))
@@ -171,6 +183,11 @@ impl RootConfig {
             }
             Some(_) => Err(wrong()),
         }
+    }
+
+    /// `http.headersTimeout`.
+    pub fn headers_timeout(&self) -> Option<Duration> {
+        self.get("http.headersTimeout")?.as_u64().map(Duration::from_millis)
     }
 
     /// `mqtt`.
@@ -300,7 +317,7 @@ impl RootConfig {
         to_value(&Value::Mapping(self.document.clone()))
     }
 
-    fn get(&self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
         let mut keys = key.split('.');
         let mut value = self.document.get(keys.next()?)?;
         for key in keys {
@@ -331,11 +348,15 @@ impl RootConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.http_address()?;
+        self.tls()?;
+        self.secure_port("http")?;
+        self.secure_port("mqtt.network")?;
         let boolean = (Value::is_bool as fn(&Value) -> bool, "must be true or false");
         for (section, key, (is_right, message)) in [
             ("http", "cors", boolean),
             ("http", "compressionThreshold", (Value::is_u64, "must be a number of bytes")),
             ("http", "maxRequestBodySize", (Value::is_u64, "must be a number of bytes")),
+            ("http", "headersTimeout", (Value::is_u64, "must be in milliseconds")),
             ("authentication", "authorizeLocal", boolean),
             ("authentication", "enableSessions", boolean),
             ("authentication", "cacheTTL", (Value::is_u64, "must be in milliseconds")),
@@ -358,10 +379,10 @@ impl RootConfig {
         Ok(())
     }
 
-    fn error(&self, section: &str, key: &str, message: &str) -> ConfigError {
+    pub(super) fn error(&self, section: &str, key: &str, message: &str) -> ConfigError {
         ConfigError {
             file: self.file.clone().unwrap_or_else(|| PathBuf::from("configuration")),
-            line: line_of_key(&self.text, section),
+            line: line_of_key(&self.text, section.split('.').next().unwrap_or(section)),
             message: format!("{section}: `{key}` {message}"),
         }
     }

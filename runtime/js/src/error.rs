@@ -95,7 +95,7 @@ impl JsErrorClass for OpError {
     fn get_class(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self.0.kind {
             ErrorKind::Unauthenticated | ErrorKind::Forbidden => "AccessViolation",
-            ErrorKind::Internal | ErrorKind::Unavailable => "ServerError",
+            ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Replaced => "ServerError",
             ErrorKind::Invalid
             | ErrorKind::NotFound
             | ErrorKind::MethodNotAllowed(_)

@@ -153,6 +153,7 @@ deno_core::extension!(
         "harperdb/logger.ts",
         "harperdb/emitter.ts",
         "harperdb/node_exchange.ts",
+        "harperdb/mqtt.ts",
         "harperdb/sockets.ts",
         "harperdb/request.ts",
         "harperdb/response.ts",

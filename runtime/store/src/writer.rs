@@ -155,7 +155,9 @@ impl Writer {
                                 doomed.extend_from_slice(&change.blobs.removed);
                                 let at = Position { version, seq: Seq(last.seq.0 + 1) };
                                 // What is done in silence takes no position.
-                                if let Some(event) = apply::apply(change, txn, trees, at)? {
+                                let properties = commit.set.properties.as_ref();
+                                let applied = apply::apply(change, txn, trees, at, properties)?;
+                                if let Some(event) = applied {
                                     events.push(event);
                                     last = at;
                                 }

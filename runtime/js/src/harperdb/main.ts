@@ -18,6 +18,7 @@ import {
   setSurroundings,
   startPlugin,
 } from "ext:kora/harperdb/plugins.ts";
+import { mqtt } from "ext:kora/harperdb/mqtt.ts";
 import { ws } from "ext:kora/harperdb/sockets.ts";
 import { source, subscribeToSources } from "ext:kora/harperdb/source.ts";
 import { resume } from "ext:kora/harperdb/request.ts";
@@ -108,6 +109,7 @@ function start(): string {
       // In Harper, too, the two are one chain.
       request: http,
       ws,
+      mqtt,
       upgrade: ignored("server.upgrade"),
       socket: unavailable("server.socket"),
       recordAnalytics: () => {},

@@ -196,7 +196,7 @@ impl Table {
         body: Option<Value>,
     ) -> Result<Reply> {
         caller.require_write()?;
-        let mut transaction = caller.begin();
+        let mut transaction = caller.begin_described();
         let put = |transaction: &mut Transaction, id: Id, mut record: Map| {
             caller.write(transaction, &id, &mut record, Unnamed::Dropped)?;
             transaction.put(&self, id, record)
@@ -282,7 +282,7 @@ impl Table {
     async fn remove(self: Arc<Self>, caller: &Caller, target: Target) -> Result<Reply> {
         caller.require(Access::Delete)?;
         let schema = Table::schema(&self);
-        let mut transaction = caller.begin();
+        let mut transaction = caller.begin_described();
         match &target.id {
             Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
             Some(_) | None => {
@@ -315,7 +315,7 @@ impl Table {
     ) -> Result<Reply> {
         let id = target.id.unwrap_or(Id::Null);
         caller.publish(&id, body.as_ref().and_then(Value::as_object))?;
-        let mut transaction = Transaction::default();
+        let mut transaction = caller.begin_described();
         transaction.publish(&self, id, body.unwrap_or_default())?;
         let seq = transaction.commit().await?.seq;
         Ok(Reply { seq, ..Reply::default() })
