@@ -15,12 +15,13 @@ use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
 use crate::realtime::{self, Scale};
 use crate::report::{Report, Target, median};
+use crate::tables;
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// The binary under test
     #[arg(long, default_value = "bin/kora")]
-    kora: PathBuf,
+    pub(crate) kora: PathBuf,
     /// The component whose start is timed
     #[arg(long, default_value = "components/starter")]
     starter: PathBuf,
@@ -29,7 +30,7 @@ pub(crate) struct Options {
     engine: String,
     /// Worker threads of each server
     #[arg(long, default_value_t = 2)]
-    threads: usize,
+    pub(crate) threads: usize,
     /// Keep-alive connections of the generator
     #[arg(long, default_value_t = 64)]
     connections: usize,
@@ -38,14 +39,20 @@ pub(crate) struct Options {
     rounds: usize,
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
-    seconds: u64,
+    pub(crate) seconds: u64,
     /// Subscribers of the fan-out, of each transport
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
+    /// Records of the large table
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) rows: usize,
+    /// Vectors of 128 numbers that are searched
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) vectors: usize,
 }
 
 impl Options {
-    fn round(&self) -> Stop {
+    pub(crate) fn round(&self) -> Stop {
         Stop::After(Duration::from_secs(self.seconds))
     }
 }
@@ -83,10 +90,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     realtime::run(&kora, scratch.path(), &scale, &mut report)?;
     drop(kora);
+    tables::run(options, scratch.path(), &mut report)?;
     start(options, &mut report)?;
 
     println!("\n{}", report.table());
     println!("{}", conditions(options));
+    Ok(())
+}
+
+/// Only what is measured of large tables.
+pub(crate) fn run_tables(options: &Options) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let mut report = Report::default();
+    tables::run(options, scratch.path(), &mut report)?;
+    println!("\n{}", report.table());
     Ok(())
 }
 
@@ -134,7 +151,7 @@ fn orders() -> Vec<Vec<u8>> {
 }
 
 /// Rate and p99 of `requests`, beside a bare handler that answers with the same bytes.
-fn against_bare(
+pub(crate) fn against_bare(
     kora: &Server,
     name: &str,
     requests: &[Vec<u8>],

@@ -172,7 +172,8 @@ fn map_size(map: &Map) -> usize {
 }
 
 impl Op {
-    /// This change and then another, as one.
+    /// This change and then another, as one. What is gone is never patched: `Transaction::patch` puts
+    /// a whole record then.
     fn then(self, next: Op) -> Op {
         match (self, next) {
             // A record that this set creates is still refused if it exists.
@@ -183,10 +184,7 @@ impl Op {
                 merge(&mut before, changes);
                 Op::Patch(before)
             }
-            (Op::Delete | Op::Expire(_), Op::Patch(changes)) => {
-                Op::Put(patched(Content::new(Map::new()), changes))
-            }
-            (Op::Delete | Op::Expire(_), Op::Create(content)) => Op::Put(content),
+            (Op::Delete | Op::Invalidate | Op::Expire(_), Op::Create(content)) => Op::Put(content),
             (_, next) => next,
         }
     }
