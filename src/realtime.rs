@@ -8,6 +8,7 @@
 mod asked;
 pub(crate) mod drain;
 mod envelope;
+mod frame_reader;
 mod frame_writer;
 mod inbox;
 pub(crate) mod mqtt;

@@ -9,14 +9,14 @@ mod reading;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastwebsockets::Role;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::StreamExt;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -26,7 +26,6 @@ use kora_resource::{
     Value,
 };
 use tokio::io::{AsyncWrite, WriteHalf};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::asked::{self, Positions};
@@ -39,7 +38,7 @@ use crate::http::body::ResponseBody;
 use crate::http::peer::Peer;
 use crate::http::request_body::RequestBody;
 use crate::http::{Response, negotiation, problem};
-use reading::Decoding;
+use reading::{Decoding, Heard};
 
 /// How long the closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -47,9 +46,6 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// How often a client is asked whether it is still there. One that has said nothing at all since the
 /// last time is gone.
 const PING: Duration = Duration::from_secs(30);
-
-/// Pongs that wait to be written; a client that sends more pings than it reads pongs loses some.
-const PONGS: usize = 8;
 
 /// How a socket ends.
 #[derive(Debug)]
@@ -82,7 +78,7 @@ pub(crate) fn accept(
         Ok(accepted) => accepted,
         Err(error) => return problem::with_text(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let (request, _) = request.into_parts();
+    let request = detached(request.into_parts().0);
     let mut response = response.map(|_| ResponseBody::Empty);
     if let Some(protocol) = first_protocol(&request.headers) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -104,6 +100,22 @@ pub(crate) fn accept(
     response
 }
 
+/// The head of a request as copies. hyper's are slices of the buffer that the connection was read into: one header
+/// that is kept for as long as a socket is open keeps all of its 16 KiB.
+fn detached(mut head: Parts) -> Parts {
+    for value in head.headers.values_mut() {
+        let is_sensitive = value.is_sensitive();
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+            value.set_sensitive(is_sensitive);
+        }
+    }
+    if let Ok(copy) = head.uri.to_string().parse() {
+        head.uri = copy;
+    }
+    head
+}
+
 /// What a socket was opened to.
 enum Opening {
     To { registration: Arc<Registration>, remainder: String, params: Params, context: Arc<Context> },
@@ -111,7 +123,7 @@ enum Opening {
 }
 
 impl Opening {
-    async fn connect(self, headers: &HeaderMap, inbox: Inbox) -> Result<(Outgoing, Envelopes)> {
+    async fn connect(self, headers: HeaderMap, inbox: Inbox) -> Result<(Outgoing, Envelopes)> {
         let (registration, remainder, params, context) = match self {
             Opening::To { registration, remainder, params, context } => {
                 (registration, remainder, params, context)
@@ -125,7 +137,7 @@ impl Opening {
         let asked = asked::read(&remainder)?;
         let target = Target::parse(&asked.remainder, resource.schema().as_deref())?;
         let target = Target { params, ..target };
-        let format = negotiation::choose(headers, target.extension.as_deref())?.format;
+        let format = negotiation::choose(&headers, target.extension.as_deref())?.format;
         let envelopes = Envelopes { format, positions: asked.positions, epoch: None };
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         let (incoming, options) = (Some(incoming), asked.options);
@@ -149,25 +161,23 @@ async fn run(
     _open: OpenSocket,
 ) {
     let (read, write) = tokio::io::split(io);
-    let (read, _) = fastwebsockets::after_handshake_split(read, tokio::io::sink(), Role::Server);
     let mut writer = FrameWriter::new(write);
     let is_known_path = matches!(opening, Opening::To { .. });
     let decoding = Decoding::choose(opening.extension().as_deref(), &headers);
     let (sender, inbox) = inbox::new();
-    let (pongs, pings) = mpsc::channel(PONGS);
-    let heard = AtomicBool::new(true);
-    let mut reading = pin!(reading::run(read, sender, decoding, pongs, &heard));
+    let heard = Heard::default();
+    let mut reading = pin!(reading::run(read, sender, decoding, &heard));
     let end = {
         let serving = pin!(async {
+            // Boxed: what opening takes is freed while the socket is open.
             let (mut outgoing, envelopes) = tokio::select! {
-                connected = opening.connect(&headers, inbox) => match connected {
+                connected = Box::pin(opening.connect(headers, inbox)) => match connected {
                     Ok(connected) => connected,
                     Err(error) => return End::Failed(error),
                 },
                 () = drain.begun() => return End::Draining,
             };
-            let is_silent = Silence::new(&heard);
-            serve(&mut outgoing, &mut writer, envelopes, pings, is_silent, &mut drain).await
+            serve(&mut outgoing, &mut writer, envelopes, &heard, &mut drain).await
         });
         match select(reading.as_mut(), serving).await {
             Either::Left((end, _)) => End::from(end),
@@ -192,12 +202,13 @@ async fn run(
 
 /// Whether the client has said anything since it was last asked.
 struct Silence<'a> {
-    heard: &'a AtomicBool,
+    heard: &'a Heard,
     ask: Interval,
 }
 
 impl<'a> Silence<'a> {
-    fn new(heard: &'a AtomicBool) -> Silence<'a> {
+    fn new(heard: &'a Heard) -> Silence<'a> {
+        heard.anything.store(true, Ordering::Relaxed);
         let mut ask = interval_at(Instant::now() + PING, PING);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Silence { heard, ask }
@@ -207,7 +218,7 @@ impl<'a> Silence<'a> {
     /// nothing else was heard either.
     async fn may_go_on(&mut self) -> bool {
         self.ask.tick().await;
-        self.heard.swap(false, Ordering::Relaxed)
+        self.heard.anything.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -216,15 +227,15 @@ async fn serve<W: AsyncWrite + Unpin>(
     outgoing: &mut Outgoing,
     writer: &mut FrameWriter<W>,
     mut envelopes: Envelopes,
-    mut pings: mpsc::Receiver<Bytes>,
-    mut silence: Silence<'_>,
+    heard: &Heard,
     drain: &mut Drain,
 ) -> End {
+    let mut silence = Silence::new(heard);
     loop {
         let mut more = tokio::select! {
             biased;
             () = drain.begun() => return End::Draining,
-            Some(ping) = pings.recv() => writer.push_message(Opcode::Pong, ping),
+            ping = heard.ping() => writer.push_message(Opcode::Pong, ping),
             answered = silence.may_go_on() => match answered {
                 true => writer.push_message(Opcode::Ping, Bytes::new()),
                 false => return End::Gone,

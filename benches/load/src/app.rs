@@ -1,6 +1,6 @@
 //! The application under test, generated: a table to read and write, a class that reads it, a table to listen to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -82,6 +82,11 @@ export class Checkout extends Resource {
 
 /// How many records of `Item` there are.
 pub(crate) const ITEMS: usize = 1000;
+
+/// Where in the bench's scratch folder it stands.
+pub(crate) fn directory(scratch: &Path) -> PathBuf {
+    scratch.join("bench-app")
+}
 
 pub(crate) fn write(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory.join("resources"))?;

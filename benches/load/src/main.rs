@@ -28,8 +28,6 @@ struct Cli {
 enum Command {
     /// Measure everything and print one table
     Bench(suite::Options),
-    /// Only the part of `bench` with large tables
-    Tables(suite::Options),
     /// The bare handler: answers every request with the head and body of a recorded response
     Bare {
         /// File that holds the raw bytes of a response
@@ -44,7 +42,6 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Bench(options) => suite::run(&options),
-        Command::Tables(options) => suite::run_tables(&options),
         Command::Bare { response, threads } => bare::serve(&response, threads),
         Command::Ceiling { subscribers, changes } => realtime::serve_ceiling(subscribers, changes),
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
@@ -49,9 +49,33 @@ pub(crate) struct Options {
     /// Vectors of 128 numbers that are searched
     #[arg(long, default_value_t = 100_000)]
     pub(crate) vectors: usize,
+    /// Only these groups of rows, in the order in which they stand here
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Rows>,
+}
+
+/// A group of rows that is measured on a server of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rows {
+    /// Requests of tables and classes, beside a bare handler
+    Requests,
+    /// Fan-out over each transport, beside the machine's ceiling and mosquitto
+    Realtime,
+    /// Memory of idle connections
+    Idle,
+    /// Large tables: load, index, join, vectors, history
+    Tables,
+    /// Start to first answer
+    Start,
 }
 
 impl Options {
+    /// A server on the generated app, with an empty database of its own.
+    fn serve(&self, scratch: &Path, rows: Rows) -> Result<Server> {
+        let data = scratch.join(format!("data-{rows:?}"));
+        Server::kora(&self.kora, &app::directory(scratch), &data, self.threads)
+    }
+
     pub(crate) fn round(&self) -> Stop {
         Stop::After(Duration::from_secs(self.seconds))
     }
@@ -60,19 +84,40 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     allow_many_sockets(realtime::sockets(options.subscribers))?;
     let scratch = tempfile::tempdir()?;
-    let app = scratch.path().join("bench-app");
-    app::write(&app)?;
-    let kora = Server::kora(&options.kora, &app, &scratch.path().join("data"), options.threads)?;
+    app::write(&app::directory(scratch.path()))?;
     let mut report = Report::default();
+    for &rows in Rows::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(&rows) {
+            continue;
+        }
+        match rows {
+            Rows::Requests => requests(options, scratch.path(), &mut report)?,
+            Rows::Realtime => {
+                let scale = Scale {
+                    subscribers: options.subscribers,
+                    duration: Duration::from_secs(options.seconds * 3),
+                    rounds: options.rounds,
+                };
+                let kora = options.serve(scratch.path(), rows)?;
+                realtime::run(&kora, scratch.path(), &scale, &mut report)?;
+            }
+            Rows::Idle => {
+                realtime::idle(|| options.serve(scratch.path(), rows), &mut report)?;
+            }
+            Rows::Tables => tables::run(options, scratch.path(), &mut report)?,
+            Rows::Start => start(options, &mut report)?,
+        }
+    }
+    println!("\n{}", report.table());
+    println!("{}", conditions(options));
+    Ok(())
+}
 
+fn requests(options: &Options, scratch: &Path, report: &mut Report) -> Result<()> {
+    let kora = options.serve(scratch, Rows::Requests)?;
     let resident = kora.resident()? as f64 / 1048576.0;
-    report.add(
-        "memory, idle",
-        resident,
-        "MiB",
-        Target::Report,
-        format!("VmRSS, {} workers", options.threads),
-    );
+    let detail = format!("VmRSS, {} workers", options.threads);
+    report.add("memory, idle", resident, "MiB", Target::Report, detail);
 
     fill(&kora, options)?;
     for (name, requests, target) in [
@@ -80,31 +125,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("GET a JS class", gets("/Reader"), Target::AtLeast(0.25)),
         ("POST a JS class (2 reads, 1 write)", orders(), Target::Report),
     ] {
-        against_bare(&kora, name, &requests, target, scratch.path(), options, &mut report)?;
+        against_bare(&kora, name, &requests, target, scratch, options, report)?;
     }
-    writes(&kora, options, &mut report)?;
-    let scale = Scale {
-        subscribers: options.subscribers,
-        duration: Duration::from_secs(options.seconds * 3),
-        rounds: options.rounds,
-    };
-    realtime::run(&kora, scratch.path(), &scale, &mut report)?;
-    drop(kora);
-    tables::run(options, scratch.path(), &mut report)?;
-    start(options, &mut report)?;
-
-    println!("\n{}", report.table());
-    println!("{}", conditions(options));
-    Ok(())
-}
-
-/// Only what is measured of large tables.
-pub(crate) fn run_tables(options: &Options) -> Result<()> {
-    let scratch = tempfile::tempdir()?;
-    let mut report = Report::default();
-    tables::run(options, scratch.path(), &mut report)?;
-    println!("\n{}", report.table());
-    Ok(())
+    writes(&kora, options, report)
 }
 
 /// As many sockets here and in each server; the children inherit the limit.

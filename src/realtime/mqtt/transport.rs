@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocketError, WebSocketRead};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -21,6 +20,7 @@ use crate::http::body::ResponseBody;
 use crate::http::peer::Peer;
 use crate::http::request_body::RequestBody;
 use crate::http::{Response, negotiation, problem};
+use crate::realtime::frame_reader::FrameReader;
 use crate::realtime::frame_writer::{
     BATCH, FrameWriter, Opcode, encode_close, encode_frame, write_header,
 };
@@ -46,7 +46,7 @@ pub(super) enum Ended {
 /// Where a client's bytes come from.
 pub(super) enum Source<R> {
     Stream(R),
-    WebSocket(WebSocketRead<R>),
+    WebSocket(FrameReader<R>),
 }
 
 impl<R: AsyncRead + Unpin> Source<R> {
@@ -91,23 +91,16 @@ impl<R: AsyncRead + Unpin> Source<R> {
             }
             Source::WebSocket(socket) => socket,
         };
-        let mut nothing_to_send = |_: Frame<'_>| std::future::ready(Ok::<(), WebSocketError>(()));
-        let frame = socket.read_frame(&mut nothing_to_send).await.map_err(io::Error::other)?;
+        let frame = socket.next().await.map_err(io::Error::other)?;
         match frame.opcode {
-            OpCode::Binary | OpCode::Continuation => {
+            Opcode::Binary | Opcode::Continuation => {
                 buffer.extend_from_slice(&frame.payload);
                 Ok(true)
             }
-            OpCode::Ping => {
-                let payload = match frame.payload {
-                    Payload::Bytes(bytes) => bytes.freeze(),
-                    other => Bytes::from(Vec::from(other)),
-                };
-                Ok(arrived.send(Arrived::Ping(payload)).await.is_ok())
-            }
-            OpCode::Pong => Ok(true),
-            OpCode::Text => Err(io::Error::other("a text frame, MQTT has binary ones")),
-            OpCode::Close => Ok(false),
+            Opcode::Ping => Ok(arrived.send(Arrived::Ping(frame.payload)).await.is_ok()),
+            Opcode::Pong => Ok(true),
+            Opcode::Text => Err(io::Error::other("a text frame, MQTT has binary ones")),
+            Opcode::Close => Ok(false),
         }
     }
 }
@@ -219,13 +212,9 @@ pub(crate) fn accept_web_socket(
             Err(error) => return tracing::debug!("upgrade: {error}"),
         };
         let (read, write) = tokio::io::split(io);
-        let (mut read, _) =
-            fastwebsockets::after_handshake_split(read, tokio::io::sink(), Role::Server);
-        read.set_auto_close(false);
-        read.set_auto_pong(false);
-        read.set_max_message_size(PACKET_LIMIT);
+        let source = Source::WebSocket(FrameReader::new(read, PACKET_LIMIT));
         let outbox = Outbox::new(write, Framing::WebSocket);
-        connection::run(broker, client, Source::WebSocket(read), outbox).await;
+        connection::run(broker, client, source, outbox).await;
     });
     let mut response = response.map(|_| ResponseBody::Empty);
     response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mqtt"));

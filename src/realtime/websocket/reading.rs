@@ -6,13 +6,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use fastwebsockets::{Frame, OpCode, Payload, WebSocketError, WebSocketRead};
 use hyper::header::{self, HeaderMap};
 use kora_resource::Value;
 use kora_resource::value::{Format, json};
+use parking_lot::Mutex;
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
+use super::super::frame_reader::{Frame, FrameReader, ReadError};
+use super::super::frame_writer::Opcode;
 use super::super::inbox::Sender;
 use super::End;
 use crate::http::negotiation::typed;
@@ -108,37 +110,52 @@ impl Decoding {
     }
 }
 
-/// Reads until the end of the socket. Payloads of pings go to `pongs`; `heard` is set by any frame.
+/// What the writing side is told of the client's frames.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Whether anything came since this was last cleared.
+    pub(super) anything: AtomicBool,
+    /// The payload of the last ping that was not answered: only that one wants an answer (RFC 6455, section 5.5.3).
+    ping: Mutex<Option<Bytes>>,
+    pinged: Notify,
+}
+
+impl Heard {
+    /// The payload of a ping, to be sent back.
+    pub(super) async fn ping(&self) -> Bytes {
+        loop {
+            if let Some(payload) = self.ping.lock().take() {
+                return payload;
+            }
+            self.pinged.notified().await;
+        }
+    }
+}
+
+/// Reads until the end of the socket.
 pub(super) async fn run<R: AsyncRead + Unpin>(
-    mut socket: WebSocketRead<R>,
+    socket: R,
     inbox: Sender,
     decoding: Decoding,
-    pongs: mpsc::Sender<Bytes>,
-    heard: &AtomicBool,
+    heard: &Heard,
 ) -> Closed {
-    // Closes and pongs are written by the serving side, which owns the write half.
-    socket.set_auto_close(false);
-    socket.set_auto_pong(false);
-    socket.set_max_message_size(LARGEST_MESSAGE);
+    let mut frames = FrameReader::new(socket, LARGEST_MESSAGE);
     let mut assembly = Assembly::default();
-    let mut nothing_to_send = |_: Frame<'_>| std::future::ready(Ok::<(), WebSocketError>(()));
     loop {
-        let frame = match socket.read_frame(&mut nothing_to_send).await {
+        let frame = match frames.next().await {
             Ok(frame) => frame,
-            Err(error) => return refusal(&error),
+            Err(error) => return error.into(),
         };
-        heard.store(true, Ordering::Relaxed);
-        let payload = match frame.payload {
-            Payload::Bytes(bytes) => bytes.freeze(),
-            other => Bytes::from(Vec::from(other)),
-        };
+        heard.anything.store(true, Ordering::Relaxed);
         match frame.opcode {
-            // A full queue means that pongs can't be written as fast as pings come: skip one.
-            OpCode::Ping => drop(pongs.try_send(payload)),
-            OpCode::Pong => {}
-            OpCode::Close => return closed_by_client(payload),
-            OpCode::Text | OpCode::Binary | OpCode::Continuation => {
-                let message = match assembly.add(frame.opcode, frame.fin, payload) {
+            Opcode::Ping => {
+                *heard.ping.lock() = Some(frame.payload);
+                heard.pinged.notify_one();
+            }
+            Opcode::Pong => {}
+            Opcode::Close => return closed_by_client(frame.payload),
+            Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                let message = match assembly.add(frame) {
                     Ok(Some(message)) => message,
                     Ok(None) => continue,
                     Err(refused) => return refused,
@@ -157,40 +174,36 @@ pub(super) async fn run<R: AsyncRead + Unpin>(
 #[derive(Debug, Default)]
 struct Assembly {
     /// The opcode of the first fragment; `None` between messages.
-    begun: Option<OpCode>,
+    begun: Option<Opcode>,
     fragments: BytesMut,
 }
 
 impl Assembly {
     /// Takes one data frame; the message if it was its last.
-    fn add(
-        &mut self,
-        opcode: OpCode,
-        is_last: bool,
-        payload: Bytes,
-    ) -> Result<Option<Bytes>, Closed> {
-        let protocol_error =
-            |reason: &str| Closed::Refused { code: 1002, reason: reason.to_owned() };
-        match (self.begun, opcode) {
-            (None, OpCode::Continuation) => {
+    fn add(&mut self, frame: Frame) -> Result<Option<Bytes>, Closed> {
+        let begun = match (self.begun, frame.opcode) {
+            (None, Opcode::Continuation) => {
                 return Err(protocol_error("A continuation of nothing"));
             }
-            (Some(_), OpCode::Text | OpCode::Binary) => {
-                return Err(protocol_error("A message within a message"));
+            (None, opcode) => opcode,
+            (Some(begun), Opcode::Continuation) => begun,
+            (Some(_), _) => return Err(protocol_error("A message within a message")),
+        };
+        if self.fragments.len() + frame.payload.len() > LARGEST_MESSAGE {
+            return Err(ReadError::TooLarge { largest: LARGEST_MESSAGE }.into());
+        }
+        self.begun = (!frame.is_last).then_some(begun);
+        let message = match (frame.is_last, self.fragments.is_empty()) {
+            (true, true) => frame.payload,
+            (is_last, _) => {
+                self.fragments.extend_from_slice(&frame.payload);
+                if !is_last {
+                    return Ok(None);
+                }
+                std::mem::take(&mut self.fragments).freeze()
             }
-            (None, _) if is_last => return Ok(Some(payload)),
-            (None, _) => self.begun = Some(opcode),
-            (Some(_), _) => {}
-        }
-        if self.fragments.len() + payload.len() > LARGEST_MESSAGE {
-            return Err(Closed::Refused { code: 1009, reason: too_large() });
-        }
-        self.fragments.extend_from_slice(&payload);
-        if !is_last {
-            return Ok(None);
-        }
-        let message = self.fragments.split().freeze();
-        if self.begun.take() == Some(OpCode::Text) && std::str::from_utf8(&message).is_err() {
+        };
+        if begun == Opcode::Text && std::str::from_utf8(&message).is_err() {
             let reason = "The message is not UTF-8 text".to_owned();
             return Err(Closed::Refused { code: 1007, reason });
         }
@@ -200,40 +213,21 @@ impl Assembly {
 
 fn closed_by_client(payload: Bytes) -> Closed {
     match payload.len() {
-        1 => Closed::Refused { code: 1002, reason: "A close frame with half a code".to_owned() },
+        1 => protocol_error("A close frame with half a code"),
         _ => Closed::ByClient(payload),
     }
 }
 
-fn too_large() -> String {
-    format!("Message too large, maximum size is {LARGEST_MESSAGE} bytes")
+fn protocol_error(reason: &str) -> Closed {
+    Closed::Refused { code: 1002, reason: reason.to_owned() }
 }
 
-fn refusal(error: &WebSocketError) -> Closed {
-    match error {
-        WebSocketError::InvalidUTF8 => {
-            Closed::Refused { code: 1007, reason: "The message is not UTF-8 text".to_owned() }
-        }
-        WebSocketError::FrameTooLarge => Closed::Refused { code: 1009, reason: too_large() },
-        WebSocketError::UnexpectedEOF
-        | WebSocketError::ConnectionClosed
-        | WebSocketError::IoError(_)
-        | WebSocketError::HTTPError(_)
-        | WebSocketError::SendError(_) => Closed::Gone,
-        WebSocketError::InvalidFragment
-        | WebSocketError::InvalidContinuationFrame
-        | WebSocketError::InvalidStatusCode(_)
-        | WebSocketError::InvalidUpgradeHeader
-        | WebSocketError::InvalidConnectionHeader
-        | WebSocketError::InvalidCloseFrame
-        | WebSocketError::InvalidCloseCode
-        | WebSocketError::ReservedBitsNotZero
-        | WebSocketError::ControlFrameFragmented
-        | WebSocketError::PingFrameTooLarge
-        | WebSocketError::InvalidSecWebsocketVersion
-        | WebSocketError::InvalidValue
-        | WebSocketError::MissingSecWebSocketKey => {
-            Closed::Refused { code: 1002, reason: error.to_string() }
+impl From<ReadError> for Closed {
+    fn from(error: ReadError) -> Closed {
+        match error {
+            ReadError::Lost(_) => Closed::Gone,
+            ReadError::Protocol(reason) => protocol_error(reason),
+            ReadError::TooLarge { .. } => Closed::Refused { code: 1009, reason: error.to_string() },
         }
     }
 }
@@ -268,15 +262,25 @@ mod tests {
     #[test]
     fn fragments_are_assembled_and_bounded() {
         let mut assembly = Assembly::default();
-        let part = |text: &'static str| Bytes::from_static(text.as_bytes());
-        assert_eq!(assembly.add(OpCode::Text, false, part("a")).unwrap(), None);
-        let whole = assembly.add(OpCode::Continuation, true, part("b")).unwrap();
-        assert_eq!(whole, Some(part("ab")));
-        assert!(assembly.add(OpCode::Continuation, true, part("c")).is_err());
+        let part = |opcode, is_last, text: &'static [u8]| Frame {
+            opcode,
+            is_last,
+            payload: Bytes::from_static(text),
+        };
+        assert_eq!(assembly.add(part(Opcode::Text, false, b"a")).unwrap(), None);
+        let whole = assembly.add(part(Opcode::Continuation, true, b"b")).unwrap();
+        assert_eq!(whole, Some(Bytes::from_static(b"ab")));
+        assert!(assembly.add(part(Opcode::Continuation, true, b"c")).is_err());
+        // A character may be cut between two fragments, but not at the end of a message.
+        assert_eq!(assembly.add(part(Opcode::Text, false, b"\xC3")).unwrap(), None);
+        assert!(assembly.add(part(Opcode::Continuation, true, b"\xA4")).unwrap().is_some());
+        assert!(assembly.add(part(Opcode::Text, true, b"\xC3")).is_err());
         let mut large = Assembly::default();
-        let megabytes = Bytes::from(vec![b'a'; 60 << 20]);
-        assert_eq!(large.add(OpCode::Binary, false, megabytes.clone()).unwrap(), None);
-        let refused = large.add(OpCode::Continuation, true, megabytes).unwrap_err();
+        let payload = Bytes::from(vec![b'a'; 60 << 20]);
+        let first = Frame { opcode: Opcode::Binary, is_last: false, payload: payload.clone() };
+        assert_eq!(large.add(first).unwrap(), None);
+        let second = Frame { opcode: Opcode::Continuation, is_last: true, payload };
+        let refused = large.add(second).unwrap_err();
         assert!(matches!(refused, Closed::Refused { code: 1009, .. }));
     }
 }
