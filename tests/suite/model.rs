@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::cases::CONFIG;
+use crate::harness::client::JSON;
 use crate::harness::{App, Server, rounds};
 
 const SCHEMA: (&str, &str) = (
@@ -39,7 +40,7 @@ type Document @table @export { id: ID @primaryKey contentType: String data: Blob
 );
 
 /// `POST /Both/` writes two tables in one transaction, `POST /Add/` counts in a record that all clients
-/// share, `GET /Told/<time>` is the history of items after a time.
+/// share, `POST /Told/` answers the history of items after a time.
 const CLASSES: (&str, &str) = (
     "resources/classes.ts",
     "import { Resource, tables } from 'harperdb';
@@ -59,9 +60,9 @@ export class Add extends Resource {
 }
 export class Told extends Resource {
   static loadAsInstance = false;
-  async get({ id: after }: any) {
+  async post(_: any, { after }: any) {
     const told = [];
-    for await (const { type, id, value, version } of tables.Item.getHistory(Number(after))) {
+    for await (const { type, id, value, version } of tables.Item.getHistory(after)) {
       told.push([type, id, value?.n, version]);
     }
     return told;
@@ -342,7 +343,8 @@ async fn compare(server: &Server, rows: &Rows, round: usize) {
 /// of the last one.
 async fn compare_history(server: &Server, clients: &mut [Client], time: Value) -> Value {
     let mut told: BTreeMap<String, (usize, Value)> = BTreeMap::new();
-    let entries = server.get(&format!("/Told/{time}")).await.expect(200).json();
+    let after = json!({"after": time}).to_string();
+    let entries = server.send("POST", "/Told/", &[JSON], &after).await.expect(200).json();
     let entries = entries.as_array().unwrap();
     for entry in entries {
         let path = format!("/Item/{}", entry[1].as_str().unwrap());
@@ -351,7 +353,7 @@ async fn compare_history(server: &Server, clients: &mut [Client], time: Value) -
         (*count, *state) = (*count + 1, last);
     }
     let mut expected = BTreeMap::new();
-    for client in clients {
+    for client in clients.iter_mut() {
         for (path, count) in std::mem::take(&mut client.told) {
             let state = client.rows.get(&path).map(|row| row["n"].clone()).unwrap_or_default();
             expected.insert(path, (count, state));

@@ -18,7 +18,7 @@ use crate::Table;
 use crate::blobs::Staged;
 use crate::keys::Key;
 use crate::layout::TableId;
-use crate::merge::merge;
+use crate::merge::{fold, merge};
 
 /// Which record: its table and the key of its id.
 pub(crate) type Place = (TableId, Key);
@@ -181,7 +181,7 @@ impl Op {
             (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content, changes)),
             (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content, changes)),
             (Op::Patch(mut before), Op::Patch(changes)) => {
-                merge(&mut before, changes);
+                fold(&mut before, changes);
                 Op::Patch(before)
             }
             (Op::Delete | Op::Invalidate | Op::Expire(_), Op::Create(content)) => Op::Put(content),
