@@ -40,6 +40,7 @@ pub(crate) fn response(error: &Error, instance: &str) -> Response {
         | ErrorKind::NotAcceptable
         | ErrorKind::Conflict
         | ErrorKind::TooLarge
+        | ErrorKind::Replaced
         | ErrorKind::Internal
         | ErrorKind::Status(_) => {}
     }
@@ -100,6 +101,8 @@ pub(crate) fn one_line(error: &Error) -> String {
 pub(crate) fn log(error: &Error, instance: &str) {
     match (&error.stack, error.kind) {
         _ if error.status() < 500 => {}
+        // What a reload does to open streams.
+        (_, ErrorKind::Replaced) => tracing::debug!("{instance}: {}", one_line(error)),
         (_, ErrorKind::Unavailable) => tracing::warn!("{instance}: {}", one_line(error)),
         (Some(stack), _) => tracing::error!("{instance}: {}\n{stack}", one_line(error)),
         (None, _) => tracing::error!("{instance}: {}", one_line(error)),

@@ -12,6 +12,7 @@ mod process;
 mod realtime;
 mod report;
 mod suite;
+mod tables;
 
 use std::path::PathBuf;
 

@@ -16,6 +16,7 @@ use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
 use crate::realtime::{self, Scale};
 use crate::report::{Report, Target, median};
+use crate::tables;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -42,10 +43,16 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
-    seconds: u64,
+    pub(crate) seconds: u64,
     /// Subscribers of the fan-out, of each transport
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
+    /// Records of the large table
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) rows: usize,
+    /// Vectors of 128 numbers that are searched
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) vectors: usize,
     /// Only these groups of rows, in the order in which they stand here
     #[arg(long, value_delimiter = ',')]
     only: Vec<Rows>,
@@ -60,6 +67,8 @@ enum Rows {
     Realtime,
     /// Memory of idle connections
     Idle,
+    /// Large tables: load, index, join, vectors, history
+    Tables,
     /// Start to first answer
     Start,
     /// Calls of guests beside those of classes, and what code that never ends costs others
@@ -101,6 +110,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Rows::Idle => {
                 realtime::idle(|| options.serve(scratch.path(), rows), &mut report)?;
             }
+            Rows::Tables => tables::run(options, scratch.path(), &mut report)?,
             Rows::Start => start(options, &mut report)?,
             Rows::Guests => guests::run(scratch.path(), options, &mut report)?,
         }

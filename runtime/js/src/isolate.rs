@@ -258,9 +258,11 @@ impl Isolate {
             deno_core::scope!(scope, self.js);
             let namespace = v8::Local::new(scope, namespace);
             let directory: v8::Local<v8::Value> = values::string(scope, directory).into();
+            let file: v8::Local<v8::Value> = values::string(scope, &path.to_string_lossy()).into();
             [
                 v8::Global::new(scope, v8::Local::<v8::Value>::from(namespace)),
                 v8::Global::new(scope, directory),
+                v8::Global::new(scope, file),
             ]
         };
         let walk = self.entry.as_ref().map(|entry| entry.walk_exports.clone());
@@ -395,8 +397,8 @@ impl Isolate {
         self.entered = Some(number);
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
-            Entered::Call(..) => entry.call.clone(),
-            Entered::Connect { .. } => entry.connect.clone(),
+            Entered::Call(..) => &entry.call,
+            Entered::Connect { .. } => &entry.connect,
         };
         let state = self.js.op_state();
         deno_core::scope!(scope, self.js);

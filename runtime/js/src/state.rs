@@ -138,6 +138,11 @@ impl WorkerState {
             .ok_or_else(|| kora_resource::Error::internal(format!("no table number {index}")))
     }
 
+    /// Ends call `call` and gives away where its answer goes; `None` if it is answered already.
+    pub(crate) fn take_answer(&mut self, call: u32) -> Option<Answer> {
+        self.calls.try_remove(call as usize)?.into_answer()
+    }
+
     /// Whether something is under way that must not be cut off.
     pub(crate) fn is_busy(&self) -> bool {
         self.commits > 0

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use kora_resource::value::blob::has_blobs;
 use kora_resource::value::msgpack;
-use kora_resource::{Id, Map, Value, Version};
+use kora_resource::{Id, Map, MessageProperties, Value, Version};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Table;
 use crate::blobs::Staged;
 use crate::keys::Key;
 use crate::layout::TableId;
-use crate::merge::merge;
+use crate::merge::{fold, merge};
 
 /// Which record: its table and the key of its id.
 pub(crate) type Place = (TableId, Key);
@@ -32,6 +32,8 @@ pub(crate) struct WriteSet {
     pub messages: Vec<(Arc<Table>, Id, Key, Value)>,
     /// The new files of blobs, in their places; removed again if the set is not committed.
     pub staged: Vec<Arc<Staged>>,
+    /// What is said about all of it.
+    pub properties: Option<Arc<MessageProperties>>,
 }
 
 /// The versions that were read, `None` where there was no record. Shared with the searches that the
@@ -172,7 +174,8 @@ fn map_size(map: &Map) -> usize {
 }
 
 impl Op {
-    /// This change and then another, as one.
+    /// This change and then another, as one. What is gone is never patched: `Transaction::patch` puts
+    /// a whole record then.
     fn then(self, next: Op) -> Op {
         match (self, next) {
             // A record that this set creates is still refused if it exists.
@@ -180,13 +183,10 @@ impl Op {
             (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content, changes)),
             (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content, changes)),
             (Op::Patch(mut before), Op::Patch(changes)) => {
-                merge(&mut before, changes);
+                fold(&mut before, changes);
                 Op::Patch(before)
             }
-            (Op::Delete | Op::Expire(_), Op::Patch(changes)) => {
-                Op::Put(patched(Content::new(Map::new()), changes))
-            }
-            (Op::Delete | Op::Expire(_), Op::Create(content)) => Op::Put(content),
+            (Op::Delete | Op::Invalidate | Op::Expire(_), Op::Create(content)) => Op::Put(content),
             (_, next) => next,
         }
     }

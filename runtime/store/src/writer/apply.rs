@@ -1,22 +1,26 @@
 //! Applies a planned change: the record, its index entries and its log entry. Only LMDB can fail.
 
+use std::sync::Arc;
+
 use heed::{PutFlags, RwTxn};
 use kora_resource::schema::Audit;
-use kora_resource::{Event, EventKind, EventValue, Frame};
+use kora_resource::{Event, EventKind, EventValue, Frame, MessageProperties};
 
 use super::plan::{Change, Effect};
 use super::publisher::Published;
 use crate::database::Position;
 use crate::environment::Trees;
 use crate::layout::{record_key, write_log_entry, write_record};
-use crate::vector::Graph;
+use crate::vector::Edits;
 use crate::{StoreError, catalog};
 
 pub(super) fn apply(
     change: Change,
     txn: &mut RwTxn<'_>,
     trees: &Trees,
+    graphs: &mut Edits,
     at: Position,
+    properties: Option<&Arc<MessageProperties>>,
 ) -> Result<Option<Published>, StoreError> {
     let Change { table, id, key, effect, added, removed, vectors, blobs } = change;
     for blob in blobs.removed {
@@ -32,7 +36,7 @@ pub(super) fn apply(
         trees.indexes.put(txn, &entry.key, &entry.data)?;
     }
     for change in vectors {
-        let graph = Graph::new(trees.indexes, change.index, &change.options);
+        let graph = graphs.graph(txn, change.index, &change.options)?;
         graph.remove(txn, &key)?;
         if let Some(vector) = change.vector {
             graph.insert(txn, &key, vector)?;
@@ -58,7 +62,9 @@ pub(super) fn apply(
         Effect::Message(message) => (EventKind::Message, EventValue::Message(message)),
     };
     let version = at.version;
-    let event = Event { seq: Some(at.seq), kind, id, version, local_time: version, value };
+    let properties = properties.cloned();
+    let event =
+        Event { seq: Some(at.seq), kind, id, version, local_time: version, value, properties };
     match table.schema().audit {
         Audit::On => {
             let entry = write_log_entry(table.id(), &key, &event);
