@@ -11,8 +11,9 @@ use kora_resource::Value;
 use kora_resource::value::format::DecodeError;
 use kora_resource::value::{Format, msgpack};
 
-/// How much memory an input may take: this, and `per_byte` for each of its bytes.
-const MEMORY: usize = 256 << 10;
+/// How much memory an input may take: this, and `per_byte` for each of its bytes. Containers that nest
+/// as deep as they may reserve room for their first elements, each: less than a megabyte in all.
+const MEMORY: usize = 1 << 20;
 
 /// How long an input may take: this, and [`TIME_PER_BYTE`] for each of its bytes; in nanoseconds.
 const TIME: u64 = 100_000_000;
