@@ -415,13 +415,20 @@ declare module 'harperdb' {
   export interface Server {
     /** Adds a step to the chain that every request passes. */
     http(listener: HttpListener, options?: Record<string, any>): void;
-    request(listener: (...args: any[]) => any, options?: Record<string, any>): void;
+    /** The same as `http`. */
+    request(listener: HttpListener, options?: Record<string, any>): void;
     ws(listener: (...args: any[]) => any, options?: Record<string, any>): void;
     upgrade(listener: (...args: any[]) => any, options?: Record<string, any>): void;
     socket(listener: (...args: any[]) => any, options?: Record<string, any>): any;
     authenticateUser(username: string, password: string): Promise<User>;
     getUser(username: string, password?: string | null): Promise<User>;
     operation(operation: Record<string, any>, context?: any, authorize?: boolean): Promise<any>;
+    /** Adds an operation that `operation` of this component finds. */
+    registerOperation(definition: {
+      name: string;
+      execute: (request: any) => any;
+      requiresSuperUser?: boolean;
+    }): void;
     recordAnalytics(value: number | boolean, metric: string, path?: string, method?: string, type?: string): void;
     /** The MQTT broker. */
     mqtt: Mqtt;

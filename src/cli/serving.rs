@@ -9,9 +9,9 @@ use clap::Args;
 use kora::config::component::ConfigError;
 use kora::config::root::{Overrides, RootConfig, is_root_directory};
 use kora::config::{
-    ByteSize, DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_HEAD_TIMEOUT,
-    DEFAULT_PORT, DEFAULT_SCAN_LIMIT, Durability, LocalClients, Retention, Sessions,
-    default_data_directory, default_workers,
+    ByteSize, DEFAULT_BODY_LIMIT, DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME,
+    DEFAULT_HEAD_TIMEOUT, DEFAULT_PORT, DEFAULT_SCAN_LIMIT, Durability, LocalClients, Retention,
+    Sessions, default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -70,9 +70,9 @@ pub(super) struct Serving {
     /// From how many bytes on responses are compressed; 0 for never [default: 1200]
     #[arg(long, value_name = "BYTES")]
     compression_threshold: Option<usize>,
-    /// How many records and index entries one query may look at before it is refused
-    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_SCAN_LIMIT)]
-    scan_limit: usize,
+    /// How many records and index entries one query may look at before it is refused [default: 10000000]
+    #[arg(long, value_name = "COUNT")]
+    scan_limit: Option<usize>,
     /// Whether clients on this machine are super users without a login [default: true for `dev` and
     /// when listening on loopback only]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -125,6 +125,7 @@ impl Serving {
                 "HTTP_COMPRESSIONTHRESHOLD",
                 self.compression_threshold.map(|bytes| bytes.to_string()),
             ),
+            ("STORAGE_SCANLIMIT", self.scan_limit.map(|count| count.to_string())),
             ("AUTHENTICATION_AUTHORIZELOCAL", self.authorize_local.map(|flag| flag.to_string())),
         ];
         for (name, value) in own {
@@ -180,7 +181,8 @@ impl Serving {
                 Reloading::Off => default_workers(),
             }),
             durability: self.durability,
-            scan_limit: self.scan_limit,
+            scan_limit: root.scan_limit().unwrap_or(DEFAULT_SCAN_LIMIT),
+            body_limit: root.body_limit().unwrap_or(DEFAULT_BODY_LIMIT),
             retention: Retention {
                 age: self.history_age,
                 size: ByteSize(self.history_size.saturating_mul(1 << 20)),

@@ -27,7 +27,7 @@ const ROOT_ONLY: [&str; 7] =
 const APPLICATION_ONLY: [&str; 5] = ["rest", "REST", "graphqlSchema", "jsResource", "static"];
 
 /// The keys that may be set one by one, by the variable or flag of the same name in capitals.
-const SINGLE_KEYS: [&str; 31] = [
+const SINGLE_KEYS: [&str; 33] = [
     "authentication.authorizeLocal",
     "authentication.cacheTTL",
     "authentication.enableSessions",
@@ -37,6 +37,7 @@ const SINGLE_KEYS: [&str; 31] = [
     "http.corsAccessControlAllowHeaders",
     "http.corsAccessList",
     "http.headersTimeout",
+    "http.maxRequestBodySize",
     "http.port",
     "http.securePort",
     "http.timeout",
@@ -55,6 +56,7 @@ const SINGLE_KEYS: [&str; 31] = [
     "operationsApi.network.securePort",
     "rootPath",
     "storage.path",
+    "storage.scanLimit",
     "threads.count",
     "tls.certificate",
     "tls.certificateAuthority",
@@ -260,6 +262,16 @@ impl RootConfig {
         usize::try_from(self.get("http.compressionThreshold")?.as_u64()?).ok()
     }
 
+    /// `http.maxRequestBodySize`, in bytes.
+    pub fn body_limit(&self) -> Option<usize> {
+        usize::try_from(self.get("http.maxRequestBodySize")?.as_u64()?).ok()
+    }
+
+    /// `storage.scanLimit`: how many entries one query may look at.
+    pub fn scan_limit(&self) -> Option<usize> {
+        usize::try_from(self.get("storage.scanLimit")?.as_u64()?).ok()
+    }
+
     /// `logging.level`.
     pub fn log_level(&self) -> Option<String> {
         self.string("logging.level")
@@ -343,6 +355,7 @@ impl RootConfig {
         for (section, key, (is_right, message)) in [
             ("http", "cors", boolean),
             ("http", "compressionThreshold", (Value::is_u64, "must be a number of bytes")),
+            ("http", "maxRequestBodySize", (Value::is_u64, "must be a number of bytes")),
             ("http", "headersTimeout", (Value::is_u64, "must be in milliseconds")),
             ("authentication", "authorizeLocal", boolean),
             ("authentication", "enableSessions", boolean),
@@ -354,6 +367,7 @@ impl RootConfig {
                 (is_level, "must be trace, debug, info, warn, error, fatal or notify"),
             ),
             ("storage", "path", (Value::is_string, "must be a folder")),
+            ("storage", "scanLimit", (Value::is_u64, "must be a number of entries")),
         ] {
             match self.get(&format!("{section}.{key}")) {
                 Some(value) if !value.is_null() && !is_right(value) => {

@@ -26,6 +26,11 @@ pub(crate) fn post(path: &str, json: &str) -> Vec<u8> {
     with_body("POST", path, json)
 }
 
+/// The bytes of a QUERY with a JSON body.
+pub(crate) fn query(path: &str, json: &str) -> Vec<u8> {
+    with_body("QUERY", path, json)
+}
+
 fn with_body(method: &str, path: &str, json: &str) -> Vec<u8> {
     format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",

@@ -6,11 +6,13 @@
 mod app;
 mod bare;
 mod generator;
+mod guests;
 mod http1;
 mod process;
 mod realtime;
 mod report;
 mod suite;
+mod tables;
 
 use std::path::PathBuf;
 

@@ -49,10 +49,21 @@ impl Server {
     }
 
     pub(crate) fn kora(binary: &Path, app: &Path, data: &Path, threads: usize) -> Result<Server> {
+        Server::kora_with(binary, app, data, threads, &[])
+    }
+
+    /// With `more` arguments.
+    pub(crate) fn kora_with(
+        binary: &Path,
+        app: &Path,
+        data: &Path,
+        threads: usize,
+        more: &[&str],
+    ) -> Result<Server> {
         let mut command = Command::new(binary);
         command.arg("run").arg(app).args(["--port", "0", "--mqtt-port", "0"]);
         command.args(["--threads", &threads.to_string()]);
-        command.arg("--data").arg(data);
+        command.arg("--data").arg(data).args(more);
         Server::start(command)
     }
 
@@ -82,9 +93,18 @@ impl Server {
 
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The same without the pages of mapped files, which the system takes back when it likes.
+    pub(crate) fn anonymous(&self) -> Result<u64> {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, name: &'static str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        let kib: u64 = line.split_ascii_whitespace().nth(1).context("VmRSS")?.parse()?;
+        let line = status.lines().find(|line| line.starts_with(name)).context(name)?;
+        let kib: u64 = line.split_ascii_whitespace().nth(1).context(name)?.parse()?;
         Ok(kib * 1024)
     }
 }

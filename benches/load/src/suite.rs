@@ -11,37 +11,48 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
 use crate::generator::{self, Stop};
+use crate::guests;
 use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
 use crate::realtime::{self, Scale};
 use crate::report::{Report, Target, median};
+use crate::tables;
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// The binary under test
     #[arg(long, default_value = "bin/kora")]
-    kora: PathBuf,
+    pub(crate) kora: PathBuf,
     /// The component whose start is timed
     #[arg(long, default_value = "components/starter")]
     starter: PathBuf,
+    /// The crate of the guest that is measured
+    #[arg(long, default_value = "benches/load/guest")]
+    pub(crate) guest: PathBuf,
     /// The engine that the binary was built with, for the report
     #[arg(long, default_value = "not told")]
     engine: String,
     /// Worker threads of each server
     #[arg(long, default_value_t = 2)]
-    threads: usize,
+    pub(crate) threads: usize,
     /// Keep-alive connections of the generator
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub(crate) connections: usize,
     /// Rounds of each side of a comparison
     #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
-    seconds: u64,
+    pub(crate) seconds: u64,
     /// Subscribers of the fan-out, of each transport
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
+    /// Records of the large table
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) rows: usize,
+    /// Vectors of 128 numbers that are searched
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) vectors: usize,
     /// Only these groups of rows, in the order in which they stand here
     #[arg(long, value_delimiter = ',')]
     only: Vec<Rows>,
@@ -56,8 +67,12 @@ enum Rows {
     Realtime,
     /// Memory of idle connections
     Idle,
+    /// Large tables: load, index, join, vectors, history
+    Tables,
     /// Start to first answer
     Start,
+    /// Calls of guests beside those of classes, and what code that never ends costs others
+    Guests,
 }
 
 impl Options {
@@ -67,7 +82,7 @@ impl Options {
         Server::kora(&self.kora, &app::directory(scratch), &data, self.threads)
     }
 
-    fn round(&self) -> Stop {
+    pub(crate) fn round(&self) -> Stop {
         Stop::After(Duration::from_secs(self.seconds))
     }
 }
@@ -95,7 +110,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Rows::Idle => {
                 realtime::idle(|| options.serve(scratch.path(), rows), &mut report)?;
             }
+            Rows::Tables => tables::run(options, scratch.path(), &mut report)?,
             Rows::Start => start(options, &mut report)?,
+            Rows::Guests => guests::run(scratch.path(), options, &mut report)?,
         }
     }
     println!("\n{}", report.table());
@@ -164,7 +181,7 @@ fn orders() -> Vec<Vec<u8>> {
 }
 
 /// Rate and p99 of `requests`, beside a bare handler that answers with the same bytes.
-fn against_bare(
+pub(crate) fn against_bare(
     kora: &Server,
     name: &str,
     requests: &[Vec<u8>],

@@ -42,7 +42,7 @@ pub enum ErrorKind {
     Conflict,
     /// 413: more bytes than the host takes.
     TooLarge,
-    /// 503: not now; trying again may help.
+    /// 503: not now; trying again may help, as `Retry-After` says.
     Unavailable,
     /// 503: the code that was asked has given way to a newer version of itself; who asks again gets that.
     Replaced,

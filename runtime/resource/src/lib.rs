@@ -9,6 +9,7 @@
 //! ([`Value`], [`Id`], [`Record`]), the query language ([`Query`]), the schema language
 //! ([`schema::TableSchema`]) and the words that travel between the crates.
 
+pub mod body;
 mod cache_control;
 mod call;
 mod context;

@@ -18,8 +18,9 @@ use crate::blobs::{self, Blobs};
 use crate::catalog;
 use crate::environment::{Environment, Outcome};
 use crate::transaction::Committed;
+use crate::vector::{Room, VectorMemory};
 use crate::write_set::WriteSet;
-use crate::writer::{self, Command, Commit, Job, Syncer};
+use crate::writer::{self, Command, Commit, Job, Surroundings, Syncer};
 use crate::{StoreError, StoreOptions};
 
 /// How many bytes of write sets may wait for one writer.
@@ -35,6 +36,7 @@ pub(crate) struct Database {
     epoch: Epoch,
     hub: Arc<Hub>,
     blobs: Arc<Blobs>,
+    vectors: Arc<VectorMemory>,
     queue_limit: QueueLimit,
     scan_limit: usize,
     commands: mpsc::Sender<Command>,
@@ -51,6 +53,7 @@ impl Database {
         options: &StoreOptions,
         hub: &Arc<Hub>,
         blobs: &Arc<Blobs>,
+        vector_room: &Room,
     ) -> Result<Arc<Database>, StoreError> {
         let unusable =
             |error| StoreError::Directory { path: path.to_owned(), source: Arc::new(error) };
@@ -85,14 +88,16 @@ impl Database {
         };
         let (commands, queue) = mpsc::channel();
         let dirty = syncer.as_ref().map(Syncer::mark);
-        let threads =
-            writer::start(name, &environment, hub, blobs, queue, &head, dirty).map_err(unusable)?;
+        let vectors = Arc::new(VectorMemory::new(vector_room.clone()));
+        let around = Surroundings { environment: &environment, hub, blobs, vectors: &vectors };
+        let threads = writer::start(name, &around, queue, &head, dirty).map_err(unusable)?;
         Ok(Arc::new(Database {
             name: name.to_owned(),
             environment,
             epoch: head.epoch,
             hub: Arc::clone(hub),
             blobs: Arc::clone(blobs),
+            vectors,
             queue_limit: options.queue_limit,
             scan_limit: options.scan_limit,
             commands,
@@ -116,6 +121,11 @@ impl Database {
 
     pub(crate) fn blobs(&self) -> &Arc<Blobs> {
         &self.blobs
+    }
+
+    /// What is in memory of its indexed vectors.
+    pub(crate) fn vectors(&self) -> &Arc<VectorMemory> {
+        &self.vectors
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {

@@ -42,8 +42,8 @@ pub struct HistoryReader {
 }
 
 impl Table {
-    /// Begins to read the history. What retention has removed is not there, without a word: see
-    /// [`Table::replay`] for who must know.
+    /// Begins to read the history. What retention has removed is not there, without a word: who must
+    /// know subscribes and resumes ([`crate::Subscribe::resume`]).
     pub fn history(self: &Arc<Self>, range: HistoryRange) -> Result<HistoryReader> {
         let key = range.id.as_ref().map(encode_id).transpose()?;
         let after = Version(range.after.unwrap_or(f64::NEG_INFINITY));

@@ -47,7 +47,7 @@ pub use source::{
     Found, Keep, Lifetime, Load, Loaded, Source, SourceChange, SourceFuture, SourceMethod,
 };
 pub use store::Store;
-pub use subscription::{Gap, Replay, Subscribe, Subscription};
+pub use subscription::{Subscribe, Subscription};
 pub use table::{Cached, Counting, Origin, Table};
 pub use transaction::{Committed, Pending, Transaction};
 

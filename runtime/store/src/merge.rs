@@ -19,6 +19,18 @@ pub(crate) fn merge(record: &mut Map, changes: Map) {
     }
 }
 
+/// Merges `later` changes into those that came before, of a record that is not at hand: what is added
+/// to a property that they do not name is added to the record's.
+pub(crate) fn fold(changes: &mut Map, later: Map) {
+    for (name, change) in later {
+        if increment(&change).is_some() && !changes.contains_key(&name) {
+            changes.insert(name, change);
+        } else {
+            merge(changes, Map::from_iter([(name, change)]));
+        }
+    }
+}
+
 /// The number that an `add` operation adds; `None` for any other value.
 pub(crate) fn increment(value: &Value) -> Option<&Value> {
     let object = value.as_object()?;
@@ -90,5 +102,25 @@ mod tests {
         assert_eq!(record["n"], Value::Float(7.5));
         assert_eq!(record["new"], Value::Int(3));
         assert_eq!(record["text"], Value::Int(1));
+    }
+
+    #[test]
+    fn folded_changes_do_what_they_do_one_after_the_other() {
+        let steps = [
+            map(&[("a", Value::Int(1))]),
+            map(&[("n", operation(2.into())), ("a", operation(1.into()))]),
+            map(&[("n", operation(3.into())), ("text", operation(1.into()))]),
+            map(&[("text", Value::from("y"))]),
+        ];
+        let mut record = map(&[("n", Value::Int(5)), ("a", Value::Int(9))]);
+        let mut folded = Map::new();
+        for step in &steps {
+            fold(&mut folded, step.clone());
+        }
+        let mut at_once = record.clone();
+        merge(&mut at_once, folded);
+        steps.into_iter().for_each(|step| merge(&mut record, step));
+        assert_eq!(at_once, record);
+        assert_eq!(record["n"], Value::Int(10));
     }
 }

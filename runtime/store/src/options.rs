@@ -50,6 +50,8 @@ pub struct StoreOptions {
     pub retention: Retention,
     /// How large each caching table may grow; past it what was stored longest ago is given up.
     pub cache_size: Option<ByteSize>,
+    /// How many bytes of indexed vectors may be kept in memory; those past it are read from the map.
+    pub vector_memory: ByteSize,
 }
 
 impl Default for StoreOptions {
@@ -62,6 +64,7 @@ impl Default for StoreOptions {
             max_readers: 2048,
             retention: Retention::default(),
             cache_size: None,
+            vector_memory: ByteSize(512 << 20),
         }
     }
 }

@@ -22,13 +22,13 @@ use crate::error::TypeChange;
 use crate::keys::{IndexEntry, Key, after_prefix, decode_id};
 use crate::layout::{Header, TableId, id_of, record_key};
 use crate::table::Definition;
-use crate::vector::{Graph, vector_of};
+use crate::vector::{Edit, Edits, vector_of};
 use crate::writer::entries_of;
 use crate::{StoreError, Table};
 
 /// How many records or entries one job works on.
 const BATCH: usize = 1000;
-/// How many records one job enters into an index of vectors: each costs up to milliseconds.
+/// How many records one job enters into an index of vectors: each costs up to a millisecond.
 const VECTOR_BATCH: usize = 16;
 
 /// Refuses names that can't be those of folders or keys.
@@ -272,8 +272,11 @@ fn build(table: &Arc<Table>, index: &IndexState, closing: &AtomicBool) -> Result
                         last
                     }
                     (IndexKind::Vectors, Some(options)) => {
-                        let graph = Graph::new(trees.indexes, state.id, options);
-                        enter_vectors(txn, trees, owner.id(), &graph, state, after)?
+                        let mut graphs = Edits::new(trees.indexes, owner.owner().vectors());
+                        let graph = graphs.graph(txn, state.id, options)?;
+                        let last = enter_vectors(txn, trees, owner.id(), graph, state, after)?;
+                        graphs.flush(txn)?;
+                        last
                     }
                     (IndexKind::Vectors, None) => return Ok(None),
                 };
@@ -327,7 +330,7 @@ fn enter_vectors(
     txn: &mut heed::RwTxn<'_>,
     trees: &Trees,
     table: TableId,
-    graph: &Graph<'_>,
+    graph: &mut Edit,
     index: &IndexState,
     after: &[u8],
 ) -> Result<Option<Key>, StoreError> {
@@ -339,7 +342,7 @@ fn enter_vectors(
     })?;
     for (id, vector) in found {
         // Vectors of before the index was declared may differ in length: the first one decides.
-        let fits = graph.meta(txn)?.is_none_or(|meta| meta.dimensions as usize == vector.len());
+        let fits = graph.meta().is_none_or(|meta| meta.dimensions as usize == vector.len());
         if fits {
             // A write may have entered it already.
             graph.remove(txn, &id)?;
@@ -397,7 +400,7 @@ pub(crate) fn clear_garbage(database: &Arc<Database>, closing: &Arc<AtomicBool>)
         while !closing.load(Ordering::Acquire) {
             let step = database.run(
                 |txn, trees| {
-                    let Some(index) = catalog::garbage(txn, trees)? else { return Ok(false) };
+                    let Some(index) = catalog::garbage(txn, trees)? else { return Ok(None) };
                     let prefix = index.to_be_bytes();
                     let mut keys = Vec::with_capacity(BATCH);
                     for entry in trees.indexes.prefix_iter(txn, &prefix)?.take(BATCH) {
@@ -409,13 +412,13 @@ pub(crate) fn clear_garbage(database: &Arc<Database>, closing: &Arc<AtomicBool>)
                     if keys.len() < BATCH {
                         catalog::remove_garbage(txn, trees, index)?;
                     }
-                    Ok(true)
+                    Ok(Some(index))
                 },
                 |_| {},
             );
             match step {
-                Ok(true) => {}
-                Ok(false) | Err(StoreError::Closed) => return,
+                Ok(Some(index)) => database.vectors().forget(index),
+                Ok(None) | Err(StoreError::Closed) => return,
                 Err(error) => {
                     tracing::error!(%error, "entries of a dropped index could not be deleted");
                     return;

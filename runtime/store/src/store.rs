@@ -16,6 +16,7 @@ use crate::expiration::Sweeper;
 use crate::retention::Compactor;
 use crate::schema_change;
 use crate::source::{Lifetime, Source};
+use crate::vector::Room;
 use crate::{Durability, StoreError, StoreOptions, Table, Transaction};
 
 /// The file whose lock says that a process uses the directory. It stays when the process ends; the
@@ -27,6 +28,7 @@ pub struct Store {
     directory: PathBuf,
     options: StoreOptions,
     blobs: Arc<Blobs>,
+    vector_room: Room,
     hub: Arc<Hub>,
     /// Schema changes come one at a time.
     changing: Mutex<()>,
@@ -74,6 +76,7 @@ impl Store {
         let compactor = Compactor::start(options.retention).map_err(unusable)?;
         Ok(Arc::new(Store {
             directory: directory.to_owned(),
+            vector_room: Room::new(options.vector_memory),
             options,
             blobs,
             hub: Hub::new(),
@@ -159,7 +162,8 @@ impl Store {
             return Ok(Arc::clone(database));
         }
         let path = self.directory.join(name);
-        let database = Database::open(name, &path, &self.options, &self.hub, &self.blobs)?;
+        let database =
+            Database::open(name, &path, &self.options, &self.hub, &self.blobs, &self.vector_room)?;
         schema_change::clear_garbage(&database, &self.closing);
         self.compactor.watch(&database);
         self.state.write().databases.insert(name.to_owned(), Arc::clone(&database));

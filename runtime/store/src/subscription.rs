@@ -14,7 +14,6 @@
 
 mod filter;
 mod history;
-mod replay;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -33,7 +32,6 @@ use crate::Table;
 use crate::keys::{Key, decode_id, encode_id};
 use filter::EventFilter;
 use history::{Batch, History};
-pub use replay::{Gap, Replay};
 use snapshot::{Coverage, Snapshot};
 
 /// The most history that `previous_count` gives (`spec/harper-realtime.md` section 3).
@@ -51,7 +49,9 @@ pub struct Subscribe {
     pub previous_count: Option<usize>,
     /// Begin with the changes after this time (ms since the epoch) instead of current records.
     pub start_time: Option<f64>,
-    /// Begin with the changes after this position; it wins over the other beginnings.
+    /// Begin with the changes after this position; it wins over the other beginnings. Where the log
+    /// does not tell them all any more, or is another one, the subscription says so with a
+    /// [`Message::Gap`] and begins with the current records.
     pub resume: Option<Position>,
     /// Of a collection only the ids with one more level.
     pub only_children: bool,
@@ -199,12 +199,13 @@ impl Subscription {
 
     /// Reads the log after `after` if it tells everything since, else begins anew.
     fn go_on_after(&mut self, after: Seq) -> Result<()> {
-        match replay::gap(&self.table, after, self.floor)? {
-            Some(_) => self.begin_anew(),
-            None => {
-                let history = History::after(self.covered.clone(), after, self.floor);
-                self.read_history(history);
-            }
+        // Past the head: the log was restored from an older copy.
+        let is_whole = after <= self.floor && after >= trimmed(&self.table)?;
+        if is_whole {
+            let history = History::after(self.covered.clone(), after, self.floor);
+            self.read_history(history);
+        } else {
+            self.begin_anew();
         }
         Ok(())
     }
@@ -354,6 +355,11 @@ impl Stream for Subscription {
         }
         Poll::Ready(Some(message))
     }
+}
+
+/// The last position that the table's entries may be missing at.
+fn trimmed(table: &Table) -> Result<Seq> {
+    table.owner().environment().read(|txn, trees| crate::log::trimmed(txn, trees, table.id()))
 }
 
 /// A place in the hub, and the position that was committed once it was taken: every change after it

@@ -139,7 +139,24 @@ impl Transaction {
         plain.shift_remove(&definition.schema.primary_key);
         definition.schema.validate(&mut plain, ValidateMode::Partial)?;
         plain.extend(increments);
-        self.write(table, id, Op::Patch(plain))
+        let place = (table.id(), encode_id(&id)?);
+        match self.set(table).writes.get(&place).map(|write| &write.op) {
+            // There is nothing left to merge into.
+            Some(Op::Delete | Op::Invalidate) => {
+                let mut record = Map::new();
+                merge(&mut record, plain);
+                self.put(table, id, record)
+            }
+            Some(
+                Op::Put(_)
+                | Op::Create(_)
+                | Op::Patch(_)
+                | Op::Fill(..)
+                | Op::Expire(_)
+                | Op::Evict(_),
+            )
+            | None => self.write(table, id, Op::Patch(plain)),
+        }
     }
 
     /// Removes the record and answers whether there was one.

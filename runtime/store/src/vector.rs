@@ -7,13 +7,21 @@
 //! own transaction, like any index entry, so that a commit is never ahead of its index, a crash
 //! leaves none half built, and the options of the schema count. Links go both ways always: what is
 //! removed is found by its own list, and its neighbours are linked with each other.
+//!
+//! `nodes.rs` is a graph as it is stored, `walk.rs` how it is walked, by searches (`graph.rs`) and
+//! by the writer's changes (`edit.rs`), and `memory.rs` what is kept of it between them.
 
 mod distance;
+mod edit;
 mod graph;
+mod memory;
 mod nodes;
+mod walk;
 
 pub(crate) use distance::between;
+pub(crate) use edit::{Edit, Edits};
 pub(crate) use graph::Graph;
+pub(crate) use memory::{Room, VectorMemory};
 pub(crate) use nodes::Nodes;
 
 use kora_resource::Value;

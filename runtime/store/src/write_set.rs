@@ -18,7 +18,7 @@ use crate::Table;
 use crate::blobs::Staged;
 use crate::keys::Key;
 use crate::layout::TableId;
-use crate::merge::merge;
+use crate::merge::{fold, merge};
 
 /// Which record: its table and the key of its id.
 pub(crate) type Place = (TableId, Key);
@@ -174,7 +174,8 @@ fn map_size(map: &Map) -> usize {
 }
 
 impl Op {
-    /// This change and then another, as one.
+    /// This change and then another, as one. What is gone is never patched: `Transaction::patch` puts
+    /// a whole record then.
     fn then(self, next: Op) -> Op {
         match (self, next) {
             // A record that this set creates is still refused if it exists.
@@ -182,13 +183,10 @@ impl Op {
             (Op::Create(content), Op::Patch(changes)) => Op::Create(patched(content, changes)),
             (Op::Put(content), Op::Patch(changes)) => Op::Put(patched(content, changes)),
             (Op::Patch(mut before), Op::Patch(changes)) => {
-                merge(&mut before, changes);
+                fold(&mut before, changes);
                 Op::Patch(before)
             }
-            (Op::Delete | Op::Expire(_), Op::Patch(changes)) => {
-                Op::Put(patched(Content::new(Map::new()), changes))
-            }
-            (Op::Delete | Op::Expire(_), Op::Create(content)) => Op::Put(content),
+            (Op::Delete | Op::Invalidate | Op::Expire(_), Op::Create(content)) => Op::Put(content),
             (_, next) => next,
         }
     }

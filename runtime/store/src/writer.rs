@@ -36,6 +36,7 @@ use crate::clock::next_version;
 use crate::database::Position;
 use crate::environment::{Environment, Outcome};
 use crate::transaction::Committed;
+use crate::vector::{Edits, VectorMemory};
 use crate::write_set::WriteSet;
 use publisher::Published;
 
@@ -61,27 +62,33 @@ pub(crate) struct Commit {
     pub _room: Option<OwnedSemaphorePermit>,
 }
 
+/// What a writer works on, and whom it tells.
+pub(crate) struct Surroundings<'s> {
+    pub environment: &'s Arc<Environment>,
+    pub hub: &'s Arc<Hub>,
+    pub blobs: &'s Arc<Blobs>,
+    pub vectors: &'s Arc<VectorMemory>,
+}
+
 /// Starts the writer and its publisher; they end after [`Command::Close`].
 pub(crate) fn start(
     database: &str,
-    environment: &Arc<Environment>,
-    hub: &Arc<Hub>,
-    blobs: &Arc<Blobs>,
+    around: &Surroundings<'_>,
     commands: Receiver<Command>,
     head: &Head,
     dirty: Option<Dirty>,
 ) -> io::Result<[JoinHandle<()>; 2]> {
     let (events, published) = sync_channel(PUBLISH_BATCHES);
-    let hub = Arc::clone(hub);
+    let hub = Arc::clone(around.hub);
     let publisher = thread::Builder::new()
         .name(format!("publish {database}"))
         .spawn(move || publisher::run(&hub, &published))?;
-    let environment = Arc::clone(environment);
     let last = Position { version: head.version, seq: head.seq };
     let writer = Writer {
         database: database.to_owned(),
-        blobs: Arc::clone(blobs),
-        environment,
+        blobs: Arc::clone(around.blobs),
+        vectors: Arc::clone(around.vectors),
+        environment: Arc::clone(around.environment),
         commands,
         events,
         last,
@@ -95,6 +102,7 @@ pub(crate) fn start(
 struct Writer {
     database: String,
     blobs: Arc<Blobs>,
+    vectors: Arc<VectorMemory>,
     environment: Arc<Environment>,
     commands: Receiver<Command>,
     events: SyncSender<Vec<Published>>,
@@ -144,6 +152,7 @@ impl Writer {
                 let mut events = Vec::new();
                 let mut outcome = Outcome::Abort;
                 let mut doomed = Vec::new();
+                let mut graphs = Edits::new(trees.indexes, &writer.vectors);
                 for commit in &batch {
                     let version = next_version(last.version);
                     match plan::plan(&commit.set, txn, trees, version)? {
@@ -156,7 +165,8 @@ impl Writer {
                                 let at = Position { version, seq: Seq(last.seq.0 + 1) };
                                 // What is done in silence takes no position.
                                 let properties = commit.set.properties.as_ref();
-                                let applied = apply::apply(change, txn, trees, at, properties)?;
+                                let applied =
+                                    apply::apply(change, txn, trees, &mut graphs, at, properties)?;
                                 if let Some(event) = applied {
                                     events.push(event);
                                     last = at;
@@ -170,12 +180,14 @@ impl Writer {
                 if !events.is_empty() {
                     catalog::put_version(txn, trees, last.version)?;
                 }
-                Ok((outcome, (answers, events, last, doomed)))
+                graphs.flush(txn)?;
+                Ok((outcome, (answers, events, last, doomed, graphs)))
             })
         });
         match result {
-            Ok((answers, events, last, doomed)) => {
+            Ok((answers, events, last, doomed, graphs)) => {
                 self.last = last;
+                graphs.committed();
                 if let Some(dirty) = &self.dirty {
                     dirty.mark();
                 }

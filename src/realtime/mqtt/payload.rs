@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use kora_resource::body::typed;
 use kora_resource::value::{Format, json, msgpack};
 use kora_resource::{Error, Event, EventValue, Frame, Map, Result, Value, Wire};
-
-use crate::http::negotiation::typed;
 
 /// The type of payloads of which nothing is said and that are no JSON objects.
 const OCTETS: &str = "application/octet-stream";

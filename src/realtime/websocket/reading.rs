@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use hyper::header::{self, HeaderMap};
 use kora_resource::Value;
+use kora_resource::body::typed;
 use kora_resource::value::{Format, json};
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
@@ -17,7 +18,6 @@ use super::super::frame_reader::{Frame, FrameReader, ReadError};
 use super::super::frame_writer::Opcode;
 use super::super::inbox::Sender;
 use super::End;
-use crate::http::negotiation::typed;
 
 /// The largest message, in bytes, over all its fragments.
 const LARGEST_MESSAGE: usize = 100 * 1024 * 1024;

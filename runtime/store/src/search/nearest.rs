@@ -98,7 +98,8 @@ pub(super) fn find(
 ) -> Result<Option<Vec<(Key, Record)>>> {
     let Some((index, options)) = usable(definition, measure)? else { return Ok(None) };
     Reader::open(table.owner(), |reader| {
-        let graph = Graph::new(reader.trees.indexes, index, options);
+        let graph =
+            Graph::new(reader.trees.indexes, index, options, table.owner().vectors().of(index));
         let Some(meta) = graph.meta(reader.txn)? else { return Ok(Some(Vec::new())) };
         if measure.target.len() != meta.dimensions as usize {
             return Err(Error::invalid(format!(
@@ -125,6 +126,10 @@ pub(super) fn find(
             };
             let mut found = Vec::new();
             for (_, id) in candidates {
+                // The closest come first: what follows is not wanted.
+                if matches!(wanted, Wanted::Count(wanted) if found.len() >= wanted) {
+                    break;
+                }
                 let place = record_key(table.id(), &id);
                 let stored = reader.trees.records.get(reader.txn, &place);
                 let Some(bytes) = stored.map_err(StoreError::from)? else { continue };

@@ -234,3 +234,28 @@ async fn an_error_of_lmdb_fails_its_batch_and_the_writer_goes_on() {
     let committed = fixture.put(&table, dog("1", "a", 1)).await;
     assert_eq!(committed.seq, Some(kora_resource::Seq(1)));
 }
+
+#[tokio::test]
+async fn what_a_transaction_has_taken_away_is_made_anew() {
+    let fixture = Fixture::new();
+    let table = fixture.table("type Cat @table { id: ID @primaryKey name: String! n: Int }");
+    let cat = |n: i64| map([("id", "a".into()), ("name", "Tom".into()), ("n", n.into())]);
+    let add = map([("__op__", "add".into()), ("value", 2.into())]);
+    let remade = map([("name", "Kit".into()), ("n", Value::Object(add))]);
+    for taken in [Op::Delete, Op::Invalidate] {
+        fixture.put(&table, cat(1)).await;
+        let mut transaction = fixture.store.transaction();
+        transaction.force(&table, "a".into(), taken);
+        let error = transaction.patch(&table, "a".into(), map([("n", 5.into())]));
+        assert_eq!(error.expect_err("a name is missing").status(), 400);
+        transaction.patch(&table, "a".into(), remade.clone()).expect("is whole");
+        transaction.commit().await.expect("commits");
+        let found = table.get(&"a".into()).expect("reads").expect("a record");
+        let expected = map([("id", "a".into()), ("name", "Kit".into()), ("n", 2.into())]);
+        assert_eq!(found.to_map().expect("decodes"), expected);
+        let mut transaction = fixture.store.transaction();
+        transaction.invalidate(&table, &"a".into()).expect("invalidates");
+        transaction.create(&table, None, cat(3)).expect("there is none any more");
+        transaction.commit().await.expect("commits");
+    }
+}

@@ -29,7 +29,7 @@ pub(crate) struct Meta {
     pub entry: u32,
     /// The highest level, which `entry` is on.
     pub top: u8,
-    /// The next new node's number.
+    /// The next new node's number: none is ever given out twice.
     pub next: u32,
     pub count: u32,
     /// How many numbers each vector has.
@@ -58,40 +58,58 @@ impl Nodes {
 
     /// `None` for an empty graph.
     pub(crate) fn meta(self, txn: &ReadTxn<'_>) -> Stored<Option<Meta>> {
+        Ok(self.last_meta(txn)?.filter(|meta| meta.count > 0))
+    }
+
+    /// The same, also of a graph that has become empty: its numbers are not given out again.
+    pub(super) fn last_meta(self, txn: &ReadTxn<'_>) -> Stored<Option<Meta>> {
         let Some(bytes) = self.tree.get(txn, &self.key(META, &[]))? else { return Ok(None) };
-        let numbers = numbers(bytes);
+        let numbers: Vec<u32> = numbers(bytes).collect();
         let [entry, top, next, count, dimensions] = numbers[..] else { return Err(self.damaged()) };
         let top = u8::try_from(top).map_err(|_| self.damaged())?;
         Ok(Some(Meta { entry, top, next, count, dimensions }))
     }
 
-    pub(super) fn put_meta(self, txn: &mut RwTxn<'_>, meta: Option<Meta>) -> Stored<()> {
-        let key = self.key(META, &[]);
-        match meta {
-            None => drop(self.tree.delete(txn, &key)?),
-            Some(Meta { entry, top, next, count, dimensions }) => {
-                self.tree.put(txn, &key, &bytes(&[entry, top.into(), next, count, dimensions]))?;
-            }
-        }
-        Ok(())
+    pub(super) fn put_meta(self, txn: &mut RwTxn<'_>, meta: Meta) -> Stored<()> {
+        let Meta { entry, top, next, count, dimensions } = meta;
+        let numbers = bytes(&[entry, top.into(), next, count, dimensions]);
+        Ok(self.tree.put(txn, &self.key(META, &[]), &numbers)?)
     }
 
-    /// A node's vector, into `out`, and the key of its record.
-    pub(super) fn vector<'t>(
+    /// The bytes of a node's vector, and the key of its record.
+    fn node<'t>(
         self,
         txn: &'t ReadTxn<'_>,
         node: u32,
         dimensions: usize,
-        out: &mut Vec<f32>,
-    ) -> Stored<&'t [u8]> {
+    ) -> Stored<(&'t [u8], &'t [u8])> {
         let stored = self.tree.get(txn, &self.key(NODE, &node.to_be_bytes()))?;
-        let Some((vector, id)) = stored.and_then(|bytes| bytes.split_at_checked(dimensions * 4))
-        else {
-            return Err(self.damaged());
-        };
+        let parts = stored.and_then(|bytes| bytes.split_at_checked(dimensions * 4));
+        parts.ok_or_else(|| self.damaged())
+    }
+
+    /// A node's vector, into `out`.
+    pub(super) fn vector(
+        self,
+        txn: &ReadTxn<'_>,
+        node: u32,
+        dimensions: usize,
+        out: &mut Vec<f32>,
+    ) -> Stored<()> {
+        let (vector, _) = self.node(txn, node, dimensions)?;
         out.clear();
         out.extend(vector.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-        Ok(id)
+        Ok(())
+    }
+
+    /// The key of a node's record.
+    pub(super) fn id<'t>(
+        self,
+        txn: &'t ReadTxn<'_>,
+        node: u32,
+        dimensions: usize,
+    ) -> Stored<&'t [u8]> {
+        self.node(txn, node, dimensions).map(|(_, id)| id)
     }
 
     pub(super) fn put_vector(
@@ -123,7 +141,21 @@ impl Nodes {
 
     /// What a node is linked to on a level; `None` if it is not on it.
     pub(super) fn links(self, txn: &ReadTxn<'_>, level: u8, node: u32) -> Stored<Option<Vec<u32>>> {
-        Ok(self.tree.get(txn, &self.links_key(level, node))?.map(numbers))
+        Ok(self.tree.get(txn, &self.links_key(level, node))?.map(|bytes| numbers(bytes).collect()))
+    }
+
+    /// The same, added to `out`.
+    pub(super) fn links_into(
+        self,
+        txn: &ReadTxn<'_>,
+        level: u8,
+        node: u32,
+        out: &mut Vec<u32>,
+    ) -> Stored<()> {
+        out.extend(
+            self.tree.get(txn, &self.links_key(level, node))?.map(numbers).into_iter().flatten(),
+        );
+        Ok(())
     }
 
     pub(super) fn put_links(
@@ -150,8 +182,8 @@ impl Nodes {
     }
 }
 
-fn numbers(bytes: &[u8]) -> Vec<u32> {
-    bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
+fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes))
 }
 
 fn bytes(numbers: &[u32]) -> Vec<u8> {

@@ -11,13 +11,14 @@ use super::publisher::Published;
 use crate::database::Position;
 use crate::environment::Trees;
 use crate::layout::{record_key, write_log_entry, write_record};
-use crate::vector::Graph;
+use crate::vector::Edits;
 use crate::{StoreError, catalog};
 
 pub(super) fn apply(
     change: Change,
     txn: &mut RwTxn<'_>,
     trees: &Trees,
+    graphs: &mut Edits,
     at: Position,
     properties: Option<&Arc<MessageProperties>>,
 ) -> Result<Option<Published>, StoreError> {
@@ -35,7 +36,7 @@ pub(super) fn apply(
         trees.indexes.put(txn, &entry.key, &entry.data)?;
     }
     for change in vectors {
-        let graph = Graph::new(trees.indexes, change.index, &change.options);
+        let graph = graphs.graph(txn, change.index, &change.options)?;
         graph.remove(txn, &key)?;
         if let Some(vector) = change.vector {
             graph.insert(txn, &key, vector)?;

@@ -1,5 +1,6 @@
 //! Checks a write set and works out all its effects, so that applying them cannot fail halfway.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use kora_resource::schema::{Assigned, AttributeType, TableSchema, ValidateMode, VectorIndex};
@@ -145,7 +146,8 @@ fn plan_write(
                 Some(_) => check_sums(&definition.schema, &map, changes)?,
             }
             let content = Content::new(map);
-            Some(whole(write, &definition, &content, current, visible, version))
+            let (map, record) = whole(write, &definition, &content, current, visible, version);
+            Some((Cow::Owned(map.into_owned()), record))
         }
         Op::Delete if stored.is_some() => None,
         Op::Expire(expired) if stored.as_ref().map(Record::version) == Some(*expired) => None,
@@ -165,19 +167,19 @@ fn plan_write(
         entries
     };
     let old = entries(before.as_ref());
-    let new = entries(after.as_ref().map(|(map, _)| map));
-    let without = |from: &[IndexEntry], other: &[IndexEntry]| {
-        let missing = from.iter().filter(|entry| other.binary_search(entry).is_err());
-        missing.cloned().collect()
-    };
-    let vectors = vector_changes(&definition, before.as_ref(), after.as_ref().map(|(map, _)| map))?;
+    let after_map = after.as_ref().map(|(map, _)| &**map);
+    let mut added = entries(after_map);
+    let mut removed = old.clone();
+    removed.retain(|entry| added.binary_search(entry).is_err());
+    added.retain(|entry| old.binary_search(entry).is_err());
+    let vectors = vector_changes(&definition, before.as_ref(), after_map)?;
     Ok(Some(Change {
         vectors,
         table: Arc::clone(&write.table),
         id: write.id.clone(),
         key: key.clone(),
-        added: without(&new, &old),
-        removed: without(&old, &new),
+        added,
+        removed,
         blobs,
         effect: match (after, &write.op) {
             (Some((_, record)), _) => Effect::Put(record),
@@ -187,7 +189,7 @@ fn plan_write(
     }))
 }
 
-fn blob_change(before: Option<&Map>, after: Option<&(Map, Record)>) -> BlobChange {
+fn blob_change(before: Option<&Map>, after: Option<&(Cow<'_, Map>, Record)>) -> BlobChange {
     let before = before.map(blob_files).unwrap_or_default();
     let after = match after {
         Some((map, record)) if record.has_blobs() => blob_files(map),
@@ -223,23 +225,23 @@ fn needs_properties(definition: &Definition, op: &Op) -> bool {
 
 /// The record that `content` becomes, and its properties. It ends when the write says, else when
 /// its own attribute says, else when its table does.
-fn whole(
+fn whole<'c>(
     write: &Write,
     definition: &Definition,
-    content: &Content,
+    content: &'c Content,
     current: Option<&Record>,
     before: Option<&Map>,
     version: Version,
-) -> (Map, Record) {
+) -> (Cow<'c, Map>, Record) {
     let created = current.map_or(version, Record::created);
     let lifetime = || write.table.lifetime().expiration;
     let expires = write
         .expires
         .or_else(|| own_expiry(&definition.schema, &content.map))
         .or_else(|| lifetime().map(|seconds| version.0 + seconds * 1000.0));
-    let mut map = content.map.clone();
+    let mut map = Cow::Borrowed(&content.map);
     if definition.assigns_times() {
-        assign_times(&definition.schema, &mut map, before, created, version);
+        assign_times(&definition.schema, map.to_mut(), before, created, version);
     } else if let Some(body) = &content.body {
         let record = Record::from_parts(version, created, expires, body.clone());
         let has_blobs = has_blobs(&map);
