@@ -121,15 +121,15 @@ async fn what_does_not_load_leaves_the_old_one_serving_and_names_the_place() {
 #[tokio::test]
 async fn the_end_of_the_old_version_closes_its_sockets_and_no_others() {
     let app = app();
-    let subscribing = "\nexport class Ticks extends Resource {\n\tstatic async *subscribe() {\n\t\tyield 1;\n\t\tawait new \
-                       Promise(() => {});\n\t}\n}\n";
+    let subscribing = "\nexport class Ticks extends Resource {\n\tstatic async *connect() {\n\t\tyield 1;\n\t\tawait \
+                       new Promise(() => {});\n\t}\n\tstatic subscribe = Ticks.connect;\n}\n";
     app.write("resources/version.ts", &(version(0) + subscribing));
     let server = Server::start(&["dev", "--grace", "1s"], &app.directory(), &app.data());
     until_version(&server, 0).await;
     let mut table = server.socket("/Dog/").await;
     let mut socket = server.socket("/Version/").await;
     assert_eq!(socket.next().await, json!({"version": 0}));
-    let mut events = server.events("/Version/").await;
+    let mut events = server.events("/Ticks/").await;
     assert!(events.next_block().await.is_some());
     let mut client = server.mqtt(connect("c")).await;
     client.subscribe("Ticks", QoS::Level0).await;
