@@ -1,6 +1,6 @@
 # Kora. `make` alone lists the targets; each is a line or two here, the rest is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint format bench v8 clean
+.PHONY: help run build test lint format bench fuzz v8 clean
 
 HOST ?= 127.0.0.1
 PORT ?= 9926
@@ -33,6 +33,9 @@ bench: ## speed and memory against a bare hyper handler and mosquitto; some minu
 	@test -x /usr/sbin/mosquitto || scripts/packages mosquitto || true
 	@$(prepare) && scripts/build && scripts/timed 'build of the load generator' cargo build --release --quiet -p kora-load && \
 	cargo run --release --quiet -p kora-load -- bench --engine "$$KORA_ENGINE"
+
+fuzz: ## fuzz the parsers and decoders, ten minutes each; SECONDS= and TARGETS="json yaml" for less
+	@fuzz/run $(or $(SECONDS),600) $(TARGETS)
 
 v8: ## build V8 from the crate's source, for machines without GitHub; about 95 minutes on 2 cores
 	@scripts/build-v8

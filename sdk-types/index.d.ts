@@ -386,18 +386,52 @@ declare module 'harperdb' {
 
   export type HttpListener = (request: Context, next: (request: Context) => any) => any;
 
+  /** A client of the MQTT broker, while it is connected. */
+  export interface MqttSession {
+    /** The client identifier. */
+    sessionId: string;
+    user?: User;
+    socket?: { remoteAddress: string; remotePort: number };
+    keepalive: number;
+    sessionWasPresent: boolean;
+  }
+
+  /** What code sees of the MQTT broker. */
+  export interface Mqtt {
+    /** Tells of `connection`, `connected`, `auth-failed`, `disconnected` and `error`. */
+    events: {
+      on(event: string, handler: (...args: any[]) => any): any;
+      once(event: string, handler: (...args: any[]) => any): any;
+      off(event: string, handler: (...args: any[]) => any): any;
+      [name: string]: any;
+    };
+    /** The clients whose events this worker sees. */
+    readonly sessions: Set<MqttSession>;
+    /** Called with CONNECT and who the client is; what it throws keeps the client out, with `code` as the reason. */
+    authorizeClient?: (packet: any, user?: User) => any;
+  }
+
   /** The server that this component runs in. */
   export interface Server {
     /** Adds a step to the chain that every request passes. */
     http(listener: HttpListener, options?: Record<string, any>): void;
-    request(listener: (...args: any[]) => any, options?: Record<string, any>): void;
+    /** The same as `http`. */
+    request(listener: HttpListener, options?: Record<string, any>): void;
     ws(listener: (...args: any[]) => any, options?: Record<string, any>): void;
     upgrade(listener: (...args: any[]) => any, options?: Record<string, any>): void;
     socket(listener: (...args: any[]) => any, options?: Record<string, any>): any;
     authenticateUser(username: string, password: string): Promise<User>;
     getUser(username: string, password?: string | null): Promise<User>;
     operation(operation: Record<string, any>, context?: any, authorize?: boolean): Promise<any>;
+    /** Adds an operation that `operation` of this component finds. */
+    registerOperation(definition: {
+      name: string;
+      execute: (request: any) => any;
+      requiresSuperUser?: boolean;
+    }): void;
     recordAnalytics(value: number | boolean, metric: string, path?: string, method?: string, type?: string): void;
+    /** The MQTT broker. */
+    mqtt: Mqtt;
     resources: Resources;
     contentTypes: Map<string, ContentTypeHandler>;
     config: Config;

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub chain: Option<Arc<Chain>>,
     /// Who answers for WebSockets that no resource answers for.
     pub sockets: Option<Arc<Registration>>,
+    /// Who is told of the clients of the MQTT broker.
+    pub mqtt_watchers: Vec<Arc<dyn Resource>>,
 }
 
 impl Snapshot {
@@ -77,6 +79,7 @@ impl Snapshot {
             if let Some(sockets) = application.sockets() {
                 snapshot.sockets.get_or_insert_with(|| socket_registration(sockets));
             }
+            snapshot.mqtt_watchers.extend(application.mqtt_watcher());
             for registration in application.registrations() {
                 snapshot.registry.insert(registration);
             }

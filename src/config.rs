@@ -13,6 +13,7 @@ pub mod mqtt;
 mod permissions;
 pub mod root;
 pub mod static_options;
+pub mod tls;
 pub(crate) mod yaml;
 
 use std::num::NonZeroUsize;
@@ -25,6 +26,7 @@ pub use kora_store::{ByteSize, Durability, Retention};
 
 use mqtt::MqttSettings;
 use root::{CorsSettings, RootConfig};
+use tls::{SecurePort, TlsSettings};
 
 /// The port that Harper's REST interface answers on, and ours.
 pub const DEFAULT_PORT: u16 = 9926;
@@ -35,6 +37,9 @@ pub const DEFAULT_DATA_DIRECTORY: &str = ".kora";
 
 /// The largest request body that is read (`spec/harper-rest.md` section 7).
 pub const DEFAULT_BODY_LIMIT: usize = 10_000_000;
+
+/// How long a client may take to send a request's head (`spec/harper-rest.md` section 12).
+pub const DEFAULT_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// From how many bytes on bodies are compressed: what fits one packet gains nothing.
 pub const DEFAULT_COMPRESSION_THRESHOLD: NonZeroUsize = NonZeroUsize::new(1200).unwrap();
@@ -63,6 +68,13 @@ pub struct Config {
     /// 0 lets the system choose.
     pub port: u16,
     pub mqtt: MqttSettings,
+    pub tls: TlsSettings,
+    /// `http.securePort`: where HTTP is spoken behind TLS.
+    pub secure_http: Option<SecurePort>,
+    /// `mqtt.network.securePort`.
+    pub secure_mqtt: Option<SecurePort>,
+    /// `http.headersTimeout`: how long a client may take to send a request's head.
+    pub head_timeout: Duration,
     /// Where the databases live.
     pub data: PathBuf,
     /// JavaScript workers of each application.
@@ -119,6 +131,10 @@ impl Config {
             host: "127.0.0.1".to_owned(),
             port: DEFAULT_PORT,
             mqtt: MqttSettings::default(),
+            tls: TlsSettings::default(),
+            secure_http: None,
+            secure_mqtt: None,
+            head_timeout: DEFAULT_HEAD_TIMEOUT,
             workers: default_workers(),
             durability: Durability::Full,
             scan_limit: DEFAULT_SCAN_LIMIT,

@@ -7,15 +7,17 @@
 //! Which module to open: [`config`] reads flags and `config.yaml`; [`components`] finds, loads and
 //! reloads applications and keeps the registry of paths; [`guest_crates`] compiles guests in Rust;
 //! [`http`] is the listener, the router, REST and static files; [`realtime`] is WebSocket and SSE;
-//! [`users`] keeps users, roles and sessions. `http` and `realtime` see only the
+//! [`tls`] stands before both listeners; [`users`] keeps users, roles and sessions. `http` and `realtime` see only the
 //! [`kora_resource::Resource`] trait.
 
 pub mod components;
 pub mod config;
+mod connections;
 pub mod guest_crates;
 pub mod http;
 pub mod realtime;
 mod server;
+pub mod tls;
 pub mod users;
 
 pub use config::{Config, Reloading};

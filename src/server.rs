@@ -17,13 +17,16 @@ use crate::components::guest_builds;
 use crate::components::watch::{Watch, watch};
 use crate::components::{Components, Guests, LoadFailure, Settings};
 use crate::config::mqtt::{DEFAULT_MQTT_PORT, MqttOverWebSocket, MqttPort};
+use crate::config::tls::SecurePort;
 use crate::config::{Config, LocalClients, Reloading};
 use crate::http::authentication::Authentication;
 use crate::http::cors::Cors;
 use crate::http::listener;
 use crate::http::router::Router;
 use crate::realtime::drain::DrainControl;
+use crate::realtime::heartbeat::Heartbeat;
 use crate::realtime::mqtt::{self, Broker, SessionTables};
+use crate::tls::{Spoken, Tls, TlsError};
 use crate::users::Users;
 use crate::users::administrator::AdministratorError;
 
@@ -47,6 +50,8 @@ pub enum ServeError {
     Discovery { folder: PathBuf, source: io::Error },
     #[error("can't watch for changes: {0}")]
     Watch(#[from] notify::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Administrator(#[from] AdministratorError),
 }
@@ -58,9 +63,12 @@ pub struct Server {
     store: Arc<Store>,
     failures: Vec<LoadFailure>,
     drain: DrainControl,
-    listening: JoinHandle<()>,
+    listening: Vec<JoinHandle<()>>,
+    secure_address: Option<SocketAddr>,
     mqtt_address: Option<SocketAddr>,
-    mqtt: Vec<JoinHandle<()>>,
+    secure_mqtt_address: Option<SocketAddr>,
+    /// The broker's, and what keeps certificates fresh.
+    others: Vec<JoinHandle<()>>,
     watching: Option<Watch>,
 }
 
@@ -118,24 +126,42 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Some(tables),
         drain.drain(),
     );
+    let secure_http = secure(&config, config.secure_http.as_ref(), Spoken::Http).await?;
+    let secure_mqtt = secure(&config, config.secure_mqtt.as_ref(), Spoken::Mqtt).await?;
     let mqtt_listener = listen_for_mqtt(&config).await?;
     let mqtt_address = mqtt_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let mut mqtt_tasks = vec![tokio::spawn(broker.clone().keep_house())];
-    mqtt_tasks
-        .extend(mqtt_listener.map(|listener| tokio::spawn(mqtt::run(listener, broker.clone()))));
+    let mut others = vec![tokio::spawn(broker.clone().keep_house())];
+    others.extend(
+        mqtt_listener.map(|listener| tokio::spawn(mqtt::run(listener, None, broker.clone()))),
+    );
+    for secured in [&secure_http, &secure_mqtt].into_iter().flatten() {
+        others.push(tokio::spawn(Arc::clone(&secured.tls).keep_fresh(drain.drain())));
+    }
+    let secure_address = secure_http.as_ref().map(|secured| secured.address);
+    let secure_mqtt_address = secure_mqtt.as_ref().map(|secured| secured.address);
+    if let Some(Secured { listener, tls, .. }) = secure_mqtt {
+        others.push(tokio::spawn(mqtt::run(listener, Some(tls), broker.clone())));
+    }
     let router = Router {
         components: components.clone(),
         body_limit: config.body_limit,
         cors: config.cors.clone().map(Cors::new),
         compress_from: config.compress_from,
         drain: drain.drain(),
+        heartbeat: Heartbeat::start(drain.drain()),
         mqtt: match config.mqtt.web_sockets {
             MqttOverWebSocket::Accepted => Some(broker),
             MqttOverWebSocket::NotAccepted => None,
         },
         authentication: Authentication::new(users, local_clients),
     };
-    let listening = tokio::spawn(listener::run(listener, Arc::new(router), drain.drain()));
+    let router = Arc::new(router);
+    let serve = |listener, tls| {
+        let (router, drain) = (Arc::clone(&router), drain.drain());
+        tokio::spawn(listener::run(listener, tls, router, config.head_timeout, drain))
+    };
+    let mut listening = vec![serve(listener, None)];
+    listening.extend(secure_http.map(|secured| serve(secured.listener, Some(secured.tls))));
     Ok(Server {
         address,
         components,
@@ -143,8 +169,10 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         failures,
         drain,
         listening,
+        secure_address,
         mqtt_address,
-        mqtt: mqtt_tasks,
+        secure_mqtt_address,
+        others,
         watching,
     })
 }
@@ -158,6 +186,16 @@ impl Server {
     /// Where it speaks MQTT over TCP.
     pub fn mqtt_address(&self) -> Option<SocketAddr> {
         self.mqtt_address
+    }
+
+    /// Where it speaks HTTP behind TLS.
+    pub fn secure_http_address(&self) -> Option<SocketAddr> {
+        self.secure_address
+    }
+
+    /// Where it speaks MQTT behind TLS.
+    pub fn secure_mqtt_address(&self) -> Option<SocketAddr> {
+        self.secure_mqtt_address
     }
 
     /// What did not load at the start. The server answers 500 with it on the paths concerned.
@@ -174,12 +212,9 @@ impl Server {
     pub async fn shutdown(self) {
         drop(self.watching);
         self.drain.begin();
-        if let Err(error) = self.listening.await {
-            tracing::error!("the listener failed: {error}");
-        }
-        for task in self.mqtt {
+        for task in self.listening.into_iter().chain(self.others) {
             if let Err(error) = task.await {
-                tracing::error!("the MQTT listener failed: {error}");
+                tracing::error!("a listener failed: {error}");
             }
         }
         self.drain.closed(SOCKETS_TIMEOUT).await;
@@ -207,6 +242,35 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
         io::ErrorKind::AddrInUse => ServeError::PortTaken { address: shown },
         _ => ServeError::Listen { address: shown, source },
     })
+}
+
+/// A listener behind TLS.
+struct Secured {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Arc<Tls>,
+}
+
+/// `None` where nobody asked for it, or where there is no certificate to show.
+async fn secure(
+    config: &Config,
+    asked: Option<&SecurePort>,
+    spoken: Spoken,
+) -> Result<Option<Secured>, ServeError> {
+    let Some(SecurePort { host, port, clients }) = asked else { return Ok(None) };
+    if config.tls.identities.is_empty() {
+        tracing::warn!(
+            "nothing is served on the secure port {port}: `tls` has no certificate and privateKey"
+        );
+        return Ok(None);
+    }
+    let tls = Tls::load(config.tls.clone(), clients.clone(), spoken)?;
+    let host = host.as_ref().unwrap_or(&config.host);
+    let listener = listen(host, *port).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| ServeError::Listen { address: host.clone(), source })?;
+    Ok(Some(Secured { listener, address, tls }))
 }
 
 /// `None` if MQTT is off, or if nobody asked for the usual port and it is taken.

@@ -1,16 +1,17 @@
 //! `kora run` and `kora dev`: serve until a signal says stop.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use kora::config::component::ConfigError;
 use kora::config::root::{Overrides, RootConfig, is_root_directory};
 use kora::config::{
-    ByteSize, DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME, DEFAULT_PORT,
-    DEFAULT_SCAN_LIMIT, Durability, LocalClients, Retention, Sessions, default_data_directory,
-    default_workers,
+    ByteSize, DEFAULT_BODY_LIMIT, DEFAULT_COMPRESSION_THRESHOLD, DEFAULT_CREDENTIAL_LIFETIME,
+    DEFAULT_HEAD_TIMEOUT, DEFAULT_PORT, DEFAULT_SCAN_LIMIT, Durability, LocalClients, Retention,
+    Sessions, default_data_directory, default_workers,
 };
 use kora::{Config, Reloading, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,6 +33,18 @@ pub(super) struct Serving {
     /// The port of MQTT over TCP; 0 for any that is free, off for none [default: 1883 if it is free]
     #[arg(long, value_name = "PORT", value_parser = parse_mqtt_port)]
     mqtt_port: Option<String>,
+    /// The port of HTTPS; 0 for any that is free [default: none]
+    #[arg(long, value_name = "PORT")]
+    tls_port: Option<u16>,
+    /// The port of MQTT over TLS; 0 for any that is free [default: none]
+    #[arg(long, value_name = "PORT")]
+    mqtt_tls_port: Option<u16>,
+    /// The certificate for TLS, with those between it and its authority: a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key: a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Where the data lives [default: the folder .kora in DIR]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -48,15 +61,18 @@ pub(super) struct Serving {
     /// How large the history of a database may grow: a number of megabytes
     #[arg(long, default_value_t = 4096, value_name = "MB")]
     history_size: usize,
+    /// How long calls and sockets of a version that a reload has replaced may go on
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_time)]
+    grace: Duration,
     /// How large each caching table may grow, in megabytes [default: as large as it likes]
     #[arg(long, value_name = "MB")]
     cache_size: Option<usize>,
     /// From how many bytes on responses are compressed; 0 for never [default: 1200]
     #[arg(long, value_name = "BYTES")]
     compression_threshold: Option<usize>,
-    /// How many records and index entries one query may look at before it is refused
-    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_SCAN_LIMIT)]
-    scan_limit: usize,
+    /// How many records and index entries one query may look at before it is refused [default: 10000000]
+    #[arg(long, value_name = "COUNT")]
+    scan_limit: Option<usize>,
     /// Whether clients on this machine are super users without a login [default: true for `dev` and
     /// when listening on loopback only]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -100,11 +116,16 @@ impl Serving {
         let own = [
             ("HTTP_PORT", self.port.map(|port| port.to_string())),
             ("MQTT_NETWORK_PORT", self.mqtt_port),
+            ("HTTP_SECUREPORT", self.tls_port.map(|port| port.to_string())),
+            ("MQTT_NETWORK_SECUREPORT", self.mqtt_tls_port.map(|port| port.to_string())),
+            ("TLS_CERTIFICATE", self.tls_certificate.as_deref().map(absolute)),
+            ("TLS_PRIVATEKEY", self.tls_key.as_deref().map(absolute)),
             ("THREADS_COUNT", self.threads.map(|count| count.to_string())),
             (
                 "HTTP_COMPRESSIONTHRESHOLD",
                 self.compression_threshold.map(|bytes| bytes.to_string()),
             ),
+            ("STORAGE_SCANLIMIT", self.scan_limit.map(|count| count.to_string())),
             ("AUTHENTICATION_AUTHORIZELOCAL", self.authorize_local.map(|flag| flag.to_string())),
         ];
         for (name, value) in own {
@@ -131,6 +152,13 @@ impl Serving {
                 (self.dir.clone(), components.or(default).filter(|folder| folder.is_dir()))
             }
         };
+        let secure_port = |section: &str| {
+            let port = root.secure_port(section)?;
+            Ok::<_, ConfigError>(match &root_directory {
+                Some(folder) => port.map(|port| port.below(folder)),
+                None => port,
+            })
+        };
         let (host, port) = root.http_address()?;
         let data = self.data.or_else(|| root.storage_path().map(below_root)).unwrap_or_else(|| {
             default_data_directory(root_directory.as_deref().unwrap_or(&self.dir))
@@ -139,6 +167,13 @@ impl Serving {
             host: self.host.or(host).unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port.unwrap_or(DEFAULT_PORT),
             mqtt: root.mqtt()?,
+            tls: match &root_directory {
+                Some(folder) => root.tls()?.below(folder),
+                None => root.tls()?,
+            },
+            secure_http: secure_port("http")?,
+            secure_mqtt: secure_port("mqtt.network")?,
+            head_timeout: root.headers_timeout().unwrap_or(DEFAULT_HEAD_TIMEOUT),
             data,
             // One while developing, as on Harper: what modules keep in memory is there for all.
             workers: root.threads().unwrap_or_else(|| match reloading {
@@ -146,13 +181,15 @@ impl Serving {
                 Reloading::Off => default_workers(),
             }),
             durability: self.durability,
-            scan_limit: self.scan_limit,
+            scan_limit: root.scan_limit().unwrap_or(DEFAULT_SCAN_LIMIT),
+            body_limit: root.body_limit().unwrap_or(DEFAULT_BODY_LIMIT),
             retention: Retention {
                 age: self.history_age,
                 size: ByteSize(self.history_size.saturating_mul(1 << 20)),
             },
             cache_size: self.cache_size.map(|mb| ByteSize(mb.saturating_mul(1 << 20))),
             reloading,
+            grace: self.grace,
             components_root,
             cors: root.cors(),
             compress_from: match root.compression_threshold() {
@@ -171,6 +208,11 @@ impl Serving {
             ..Config::new(directory)
         })
     }
+}
+
+/// A path of the command line, which is not below the root configuration's folder.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
@@ -228,8 +270,12 @@ fn report_start(server: &Server, reloading: Reloading) {
         Reloading::Off => "",
     };
     let mqtt = server.mqtt_address().map(|mqtt| format!(", mqtt://{mqtt}")).unwrap_or_default();
+    let https = server.secure_http_address();
+    let https = https.map(|https| format!(", https://{https}/ (wss://{https}/)"));
+    let mqtts = server.secure_mqtt_address().map(|mqtts| format!(", mqtts://{mqtts}"));
+    let secure = [https, mqtts].into_iter().flatten().collect::<String>();
     println!(
-        "{} {} successfully started on http://{address}/ (ws://{address}/{mqtt}){watching}",
+        "{} {} successfully started on http://{address}/ (ws://{address}/{mqtt}){secure}{watching}",
         kora::PRODUCT,
         env!("CARGO_PKG_VERSION"),
     );

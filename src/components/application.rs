@@ -4,14 +4,16 @@
 //! Each step that fails is remembered and answered for by an error on its paths; the other steps go
 //! on. Blocking work (reading files, building tables) runs off the async threads.
 
+mod code;
 mod guests;
 mod plugins;
 mod schemas;
+mod static_mount;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kora_resource::Resource;
@@ -20,20 +22,20 @@ use kora_resource::schema::{Protocols, SchemaError};
 use kora_store::{Store, StoreError};
 
 use super::discovery::FoundApplication;
-use super::entries::Entries;
 use super::failed_resource::FailedResource;
 use super::registry::{Claim, Registration, Served};
-use super::{Settings, data_loader, environment, packages};
+use super::{Settings, data_loader};
 use crate::config::component::{
-    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, Order, PackageOptions, RestOptions,
-    StaticOptions,
+    ComponentConfig, ConfigError, EnvironmentFiles, FILE_NAMES, PackageOptions, RestOptions,
 };
-use crate::config::file_set::{FileSet, join, relative_path};
+use crate::config::file_set::{FileSet, relative_path};
 use crate::config::guests::GuestOptions;
 use crate::config::limits::LimitOptions;
 use crate::users::{LoginResource, RolesFile};
+use code::exported;
 pub use guests::Guests;
 use schemas::{apply_schemas, registration};
+pub use static_mount::StaticMount;
 
 /// How long the server waits for guest code to end. Its threads give up by themselves before.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -60,45 +62,6 @@ pub enum LoadFailure {
     Packages(String),
 }
 
-/// A folder of static files and where it is mounted.
-#[derive(Debug, Clone)]
-pub struct StaticMount {
-    /// The application's folder.
-    pub directory: PathBuf,
-    /// The data directory, which is never served wherever it lies.
-    pub data: PathBuf,
-    pub options: StaticOptions,
-}
-
-impl StaticMount {
-    /// Adds the first URL segments under which this mount has something.
-    pub(super) fn collect_first_segments(&self, names: &mut HashSet<String>) {
-        let mount = self.options.files.mount();
-        if !mount.is_empty() {
-            names.insert(mount.split('/').next().unwrap_or(mount).to_owned());
-            return;
-        }
-        for base in self.options.files.bases() {
-            // A missing folder is an empty one.
-            for entry in
-                std::fs::read_dir(self.directory.join(base)).into_iter().flatten().flatten()
-            {
-                let Ok(name) = entry.file_name().into_string() else { continue };
-                if name == "index.html" {
-                    names.insert(String::new());
-                }
-                for extension in &self.options.extensions {
-                    let stem = name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.'));
-                    names.extend(stem.map(str::to_owned));
-                }
-                if entry.path().is_dir() || self.options.files.contains(&join(base, &name)) {
-                    names.insert(name);
-                }
-            }
-        }
-    }
-}
-
 /// One version of one application.
 pub(super) struct Application {
     pub(super) directory: PathBuf,
@@ -110,6 +73,8 @@ pub(super) struct Application {
     warnings: Vec<String>,
     packages: Vec<PackageOptions>,
     log_level: Option<String>,
+    /// Where each key of the configuration file stands; empty without a file.
+    places: HashMap<String, String>,
     /// The configuration file as its plugins know it.
     document: Mutex<kora_resource::Value>,
     /// Applications in packages that the configuration names.
@@ -152,6 +117,7 @@ impl Application {
             warnings: Vec::new(),
             packages: Vec::new(),
             log_level: None,
+            places: HashMap::new(),
             document: Mutex::default(),
             nested: Vec::new(),
             schemas: None,
@@ -233,6 +199,11 @@ impl Application {
         self.guest.as_ref()?.sockets()
     }
 
+    /// Who is told of the clients of the MQTT broker.
+    pub(super) fn mqtt_watcher(&self) -> Option<Arc<dyn Resource>> {
+        self.guest.as_ref()?.mqtt_watcher()
+    }
+
     /// Has the tables ask this version's caching sources.
     pub(super) fn activate(&self) {
         if let Some(guest) = &self.guest {
@@ -283,6 +254,7 @@ impl Application {
         self.warnings = config.warnings;
         self.packages = config.packages;
         self.log_level = config.log_level;
+        self.places = config.places;
         self.document = Mutex::new(config.document);
         self.schemas = config.schemas;
         self.resources = config.resources;
@@ -315,9 +287,13 @@ impl Application {
         let Some(files) = self.schemas.clone() else { return };
         let mount = files.mount().to_owned();
         let (directory, name, store) = (self.directory.clone(), self.name.clone(), store.clone());
-        let work = move || apply_schemas(&files, &directory, &name, &store);
+        let listed = files.clone();
+        let work = move || apply_schemas(&listed, &directory, &name, &store);
         match run_blocking(work).await {
             Ok(applied) => {
+                if applied.files == 0 {
+                    self.warn_of_no_files("graphqlSchema", &files);
+                }
                 self.warnings.extend(applied.warnings);
                 self.registrations.extend(applied.tables.into_iter().filter_map(registration));
             }
@@ -352,115 +328,10 @@ impl Application {
         }
     }
 
-    /// Has the packages installed and reads the environment files; `None` if that failed.
-    async fn prepare(&mut self) -> Option<HashMap<String, String>> {
-        if self.resources.is_none() && self.packages.is_empty() {
-            return Some(HashMap::new());
-        }
-        let (directory, name) = (self.directory.clone(), self.name.clone());
-        let environment = self.environment.clone();
-        let prepared = run_blocking(move || {
-            packages::ensure(&directory, &name).map_err(LoadFailure::Packages)?;
-            let loaded = environment.map(|files| environment::load(&files, &directory));
-            loaded.transpose().map_err(|source| LoadFailure::Files {
-                application: name,
-                source: Arc::new(source),
-            })
-        })
-        .await;
-        match prepared {
-            Ok(environment) => Some(environment.unwrap_or_default()),
-            Err(failure) => {
-                let mount = self.resources.as_ref().map(|files| files.mount().to_owned());
-                self.fail(&mount.unwrap_or_default(), failure);
-                None
-            }
-        }
-    }
-
-    /// Loads modules and plugins into one generation.
-    async fn load_code(
-        &mut self,
-        plugins: Vec<(PackageOptions, PathBuf)>,
-        environment: HashMap<String, String>,
-        settings: &Settings,
-        store: &Arc<Store>,
-    ) {
-        let (listed, mount) = match self.resources.clone() {
-            None => (Vec::new(), String::new()),
-            Some(files) => {
-                let mount = files.mount().to_owned();
-                let directory = self.directory.clone();
-                match run_blocking(move || files.list(&directory)).await {
-                    Ok(listed) => (listed, mount),
-                    Err(source) => {
-                        let application = self.name.clone();
-                        let source = Arc::new(source);
-                        self.fail(&mount, LoadFailure::Files { application, source });
-                        return;
-                    }
-                }
-            }
-        };
-        if listed.is_empty() && plugins.is_empty() {
-            return;
-        }
-        let started = plugins.iter().map(|(options, module)| kora_js::Plugin {
-            name: options.key.clone(),
-            module: module.clone(),
-            options: options.options.clone(),
-            position: match options.order {
-                Order::BeforeResources => 0,
-                Order::AfterResources => listed.len(),
-            },
-            timeout: options.timeout.map(Duration::from_millis),
-            url_path: options.url_path.clone(),
-        });
-        let started: Vec<kora_js::Plugin> = started.collect();
-        let exported = self.registrations.iter().filter_map(|registration| {
-            let (database, table) = registration.table.clone()?;
-            Some((registration.path.clone(), database, table))
-        });
-        let host = kora_js::HostSettings {
-            config: settings.root.document(),
-            component_config: self.document.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            hostname: settings.root.hostname(),
-            log_level: self.log_level.clone().or_else(|| settings.log_level.clone()),
-            exported_tables: exported.collect(),
-        };
-        let application = kora_js::Application {
-            name: self.name.clone(),
-            directory: self.directory.clone(),
-            modules: listed
-                .into_iter()
-                .map(|file| kora_js::ResourceModule {
-                    path: file.path,
-                    url_directory: file.url_directory,
-                })
-                .collect(),
-            workers: settings.workers,
-            environment,
-            grants: self.grants.clone(),
-            limits: self.limits.or(kora_js::DEFAULT_LIMITS),
-            plugins: started,
-            files: Some(Arc::new(Entries {
-                name: self.name.clone(),
-                directory: self.directory.clone(),
-            })),
-            settings: host,
-        };
-        match kora_js::load(application, store.clone(), settings.users.clone()).await {
-            Ok(guest) => {
-                for failure in guest.plugin_failures() {
-                    if let Some((options, _)) =
-                        plugins.iter().find(|(options, _)| options.key == failure.name)
-                    {
-                        self.fail_plugin(options, failure.message.clone());
-                    }
-                }
-                self.guest = Some(guest);
-            }
-            Err(error) => self.fail(&mount, Arc::new(error).into()),
+    /// Says that a key of the configuration file names files that are not there.
+    fn warn_of_no_files(&mut self, key: &str, files: &FileSet) {
+        if let Some(place) = self.places.get(key) {
+            self.warnings.push(format!("{place}: {key}: no file matches {files}"));
         }
     }
 
@@ -479,23 +350,6 @@ impl Application {
         // A browser must reach the error even if nothing in the configuration turned REST on.
         self.rest.get_or_insert(RestOptions { last_modified: false, web_socket: true });
         self.failures.push(failure);
-    }
-}
-
-/// What a component's code exports, as the registry takes it.
-fn exported(exported: kora_js::Exported) -> Registration {
-    let claim = match (exported.conflict, exported.force) {
-        (Some(names), _) => Claim::Disputed(names),
-        (None, true) => Claim::Forced,
-        (None, false) => Claim::Ordinary,
-    };
-    Registration {
-        path: exported.path,
-        resource: exported.resource,
-        table: exported.table,
-        protocols: exported.protocols,
-        served: Served::ByGuest,
-        claim,
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_yaml_ng::Value;
+use kora_resource::Value;
+use kora_resource::value::json::{self, JsonError};
 
 /// How long an installation may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -24,12 +25,13 @@ const HOST_PACKAGES: [&str; 4] =
 pub(super) fn ensure(directory: &Path, application: &str) -> Result<(), String> {
     let file = directory.join("package.json");
     let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
+    let package = json::parse(text.trim_start_matches('\u{feff}').as_bytes()).map_err(|error| {
+        let JsonError { line, column, problem } = error;
+        format!("{}:{line}:{column}: not valid JSON: {problem}", file.display())
+    })?;
     if directory.join("node_modules").exists() {
         return Ok(());
     }
-    // JSON is YAML.
-    let package: Value = serde_yaml_ng::from_str(&text)
-        .map_err(|error| format!("{} is not valid JSON: {error}", file.display()))?;
     let missing = missing(&package, directory);
     if missing.is_empty() {
         return Ok(());
@@ -74,19 +76,14 @@ pub(super) fn ensure(directory: &Path, application: &str) -> Result<(), String> 
 
 /// The dependencies that lie in no `node_modules` of the folders above either.
 fn missing(package: &Value, directory: &Path) -> Vec<String> {
-    let Some(dependencies) = package.get("dependencies").and_then(Value::as_mapping) else {
+    let Some(dependencies) = package.get("dependencies").and_then(Value::as_object) else {
         return Vec::new();
     };
     let there = |name: &&str| {
         HOST_PACKAGES.contains(name)
             || directory.ancestors().skip(1).any(|a| a.join("node_modules").join(name).exists())
     };
-    dependencies
-        .keys()
-        .filter_map(Value::as_str)
-        .filter(|name| !there(name))
-        .map(str::to_owned)
-        .collect()
+    dependencies.keys().map(String::as_str).filter(|n| !there(n)).map(str::to_owned).collect()
 }
 
 /// Waits for the end; the error is what the program said last.
@@ -140,7 +137,7 @@ mod tests {
         std::fs::create_dir_all(root.path().join("node_modules/shared")).unwrap();
         let package =
             "{\"dependencies\": {\"shared\": \"1\", \"harperdb\": \"4\", \"zod\": \"3\"}}";
-        let package: Value = serde_yaml_ng::from_str(package).unwrap();
+        let package = json::parse(package.as_bytes()).unwrap();
         assert_eq!(missing(&package, &app), ["zod"]);
         assert_eq!(ensure(&app, "app"), Ok(()));
     }

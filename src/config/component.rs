@@ -5,6 +5,7 @@
 //! (npm plugins, features of later slices) is tolerated and reported as a warning, because an
 //! application of Harper must still start.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use kora_js::Grants;
@@ -50,6 +51,8 @@ pub struct ComponentConfig {
     pub roles: Option<FileSet>,
     /// `login: true`.
     pub login: bool,
+    /// Where each key of the file stands: file and line.
+    pub places: HashMap<String, String>,
     /// Sentences about what was skipped, each beginning with file and line.
     pub warnings: Vec<String>,
 }
@@ -123,6 +126,9 @@ const ROOT_KEYS: [&str; 12] = [
     "rootPath",
 ];
 
+/// What `logging.level` may be.
+const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warn", "error", "fatal", "notify"];
+
 impl ComponentConfig {
     /// Reads the configuration of the application `name` in `directory`; the defaults where it has none.
     pub fn read(directory: &Path, name: &str) -> Result<ComponentConfig, ConfigError> {
@@ -158,9 +164,9 @@ impl ComponentConfig {
                 line,
                 message: format!("{key}: {message}"),
             })?;
-            if let Some(warning) = unavailable(key, options) {
-                config.warnings.push(format!("{place}: {warning}"));
-            }
+            let warnings = unavailable(key, options).into_iter().chain(doubts(key, options));
+            config.warnings.extend(warnings.map(|warning| format!("{place}: {warning}")));
+            config.places.insert(key.to_owned(), place);
         }
         Ok(config)
     }
@@ -323,6 +329,57 @@ fn unavailable(key: &str, options: &Value) -> Option<String> {
     Some(format!(
         "unknown key `{key}`; skipped: remove it, or name the package behind it by `package:`"
     ))
+}
+
+/// The options of the built-in plugins, for who mistypes one.
+fn known_options(key: &str) -> Option<&'static [&'static str]> {
+    Some(match key {
+        "rest" | "REST" => &["lastModified", "webSocket", "includeExpensiveRecordCountEstimates"],
+        "graphqlSchema" | "jsResource" | "roles" | "dataLoader" | "wasmResource" => {
+            &["files", "urlPath", "path", "root", "timeout"]
+        }
+        "loadEnv" => &["files", "path", "root", "override"],
+        "static" => &[
+            "files",
+            "urlPath",
+            "path",
+            "root",
+            "index",
+            "extensions",
+            "fallthrough",
+            "notFound",
+            "before",
+            "after",
+            "timeout",
+        ],
+        _ => return None,
+    })
+}
+
+/// What is odd about a built-in plugin's options and yet no reason not to start: Harper takes it, too.
+fn doubts(key: &str, options: &Value) -> Vec<String> {
+    if key == "logging" {
+        let level = options.get("level").and_then(Value::as_str);
+        let unknown = level.filter(|level| !LOG_LEVELS.contains(level));
+        let told = |level| {
+            format!("logging: `{level}` is no level: there are {}; ignored", LOG_LEVELS.join(", "))
+        };
+        return unknown.map(told).into_iter().collect();
+    }
+    let Some(known) = known_options(key) else { return Vec::new() };
+    match options {
+        Value::Mapping(mapping) => {
+            let given = mapping.keys().filter_map(Value::as_str);
+            let unknown = given.filter(|option| !known.contains(option));
+            let told = |option| {
+                format!("{key}: unknown option `{option}`; ignored: there are {}", known.join(", "))
+            };
+            unknown.map(told).collect()
+        }
+        Value::Bool(_) | Value::Null => Vec::new(),
+        Value::String(_) | Value::Sequence(_) if known.contains(&"files") => Vec::new(),
+        _ => vec![format!("{key}: expected true or options; taken for true")],
+    }
 }
 
 fn is_off(options: &Value) -> bool {

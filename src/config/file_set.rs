@@ -1,6 +1,7 @@
 //! Which files of an application a plugin takes, and where they appear below its URL
 //! (`spec/harper-components.md` section 1.4).
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +124,17 @@ impl FileSet {
 
     fn is_ignored(&self, relative: &str) -> bool {
         self.ignored.iter().any(|glob| glob.is_match(relative))
+    }
+}
+
+/// The globs, as messages show them.
+impl fmt::Display for FileSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, pattern) in self.patterns.iter().enumerate() {
+            let before = if at == 0 { "" } else { ", " };
+            write!(f, "{before}`{}`", pattern.glob.glob().glob())?;
+        }
+        Ok(())
     }
 }
 

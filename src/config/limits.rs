@@ -4,7 +4,7 @@
 //! limits:
 //!   cpu: 500ms        # processor time of one call, or of one turn of a stream between two waits
 //!   wallTime: 10s     # from a call's arrival to its answer
-//!   memory: 64MB      # of one instance or isolate
+//!   memory: 64MB      # of one instance, or of one isolate: its objects, and as much again of its buffers
 //!   concurrency: 32   # calls at the same time
 //! ```
 //! Harper has no such key. What it leaves out stays at the default of the kind of code.

@@ -27,7 +27,7 @@ const ROOT_ONLY: [&str; 7] =
 const APPLICATION_ONLY: [&str; 5] = ["rest", "REST", "graphqlSchema", "jsResource", "static"];
 
 /// The keys that may be set one by one, by the variable or flag of the same name in capitals.
-const SINGLE_KEYS: [&str; 28] = [
+const SINGLE_KEYS: [&str; 33] = [
     "authentication.authorizeLocal",
     "authentication.cacheTTL",
     "authentication.enableSessions",
@@ -36,6 +36,8 @@ const SINGLE_KEYS: [&str; 28] = [
     "http.cors",
     "http.corsAccessControlAllowHeaders",
     "http.corsAccessList",
+    "http.headersTimeout",
+    "http.maxRequestBodySize",
     "http.port",
     "http.securePort",
     "http.timeout",
@@ -54,7 +56,10 @@ const SINGLE_KEYS: [&str; 28] = [
     "operationsApi.network.securePort",
     "rootPath",
     "storage.path",
+    "storage.scanLimit",
     "threads.count",
+    "tls.certificate",
+    "tls.certificateAuthority",
     "tls.privateKey",
 ];
 
@@ -153,9 +158,18 @@ impl RootConfig {
 
     /// `http.port`: a host, where the value is `host:port`, and the port.
     pub fn http_address(&self) -> Result<(Option<String>, Option<u16>), ConfigError> {
-        let wrong = || self.error("http", "port", "must be a port, or host:port");
-        match self.get("http.port") {
-            None | Some(Value::Null) => Ok((None, None)),
+        self.address("http", "port")
+    }
+
+    /// A port of a section that may be `host:port`; nothing for null and false.
+    pub(super) fn address(
+        &self,
+        section: &str,
+        key: &str,
+    ) -> Result<(Option<String>, Option<u16>), ConfigError> {
+        let wrong = || self.error(section, key, "must be a port, or host:port");
+        match self.get(&format!("{section}.{key}")) {
+            None | Some(Value::Null | Value::Bool(false)) => Ok((None, None)),
             Some(Value::Number(port)) => {
                 let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
                 Ok((None, Some(port.ok_or_else(wrong)?)))
@@ -169,6 +183,11 @@ impl RootConfig {
             }
             Some(_) => Err(wrong()),
         }
+    }
+
+    /// `http.headersTimeout`.
+    pub fn headers_timeout(&self) -> Option<Duration> {
+        self.get("http.headersTimeout")?.as_u64().map(Duration::from_millis)
     }
 
     /// `mqtt`.
@@ -243,6 +262,16 @@ impl RootConfig {
         usize::try_from(self.get("http.compressionThreshold")?.as_u64()?).ok()
     }
 
+    /// `http.maxRequestBodySize`, in bytes.
+    pub fn body_limit(&self) -> Option<usize> {
+        usize::try_from(self.get("http.maxRequestBodySize")?.as_u64()?).ok()
+    }
+
+    /// `storage.scanLimit`: how many entries one query may look at.
+    pub fn scan_limit(&self) -> Option<usize> {
+        usize::try_from(self.get("storage.scanLimit")?.as_u64()?).ok()
+    }
+
     /// `logging.level`.
     pub fn log_level(&self) -> Option<String> {
         self.string("logging.level")
@@ -288,7 +317,7 @@ impl RootConfig {
         to_value(&Value::Mapping(self.document.clone()))
     }
 
-    fn get(&self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
         let mut keys = key.split('.');
         let mut value = self.document.get(keys.next()?)?;
         for key in keys {
@@ -319,10 +348,15 @@ impl RootConfig {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.http_address()?;
+        self.tls()?;
+        self.secure_port("http")?;
+        self.secure_port("mqtt.network")?;
         let boolean = (Value::is_bool as fn(&Value) -> bool, "must be true or false");
         for (section, key, (is_right, message)) in [
             ("http", "cors", boolean),
             ("http", "compressionThreshold", (Value::is_u64, "must be a number of bytes")),
+            ("http", "maxRequestBodySize", (Value::is_u64, "must be a number of bytes")),
+            ("http", "headersTimeout", (Value::is_u64, "must be in milliseconds")),
             ("authentication", "authorizeLocal", boolean),
             ("authentication", "enableSessions", boolean),
             ("authentication", "cacheTTL", (Value::is_u64, "must be in milliseconds")),
@@ -333,6 +367,7 @@ impl RootConfig {
                 (is_level, "must be trace, debug, info, warn, error, fatal or notify"),
             ),
             ("storage", "path", (Value::is_string, "must be a folder")),
+            ("storage", "scanLimit", (Value::is_u64, "must be a number of entries")),
         ] {
             match self.get(&format!("{section}.{key}")) {
                 Some(value) if !value.is_null() && !is_right(value) => {
@@ -344,10 +379,10 @@ impl RootConfig {
         Ok(())
     }
 
-    fn error(&self, section: &str, key: &str, message: &str) -> ConfigError {
+    pub(super) fn error(&self, section: &str, key: &str, message: &str) -> ConfigError {
         ConfigError {
             file: self.file.clone().unwrap_or_else(|| PathBuf::from("configuration")),
-            line: line_of_key(&self.text, section),
+            line: line_of_key(&self.text, section.split('.').next().unwrap_or(section)),
             message: format!("{section}: `{key}` {message}"),
         }
     }

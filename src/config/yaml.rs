@@ -11,13 +11,22 @@ use super::component::ConfigError;
 pub(super) fn parse_mapping(file: &Path, text: &str) -> Result<Mapping, ConfigError> {
     let error = |line: usize, message: String| ConfigError { file: file.to_owned(), line, message };
     let document: Value = serde_yaml_ng::from_str(text).map_err(|cause| {
-        error(cause.location().map_or(1, |location| location.line()), cause.to_string())
+        let line = || cause.location().map(|location| location.line());
+        error(line_of_repeated(text, &cause).or_else(line).unwrap_or(1), cause.to_string())
     })?;
     match document {
         Value::Mapping(mapping) => Ok(mapping),
         Value::Null => Ok(Mapping::new()),
         _ => Err(error(1, "expected `plugin: options` lines".to_owned())),
     }
+}
+
+/// Where a key of the outermost level stands again; the parser tells where the whole begins.
+fn line_of_repeated(text: &str, cause: &serde_yaml_ng::Error) -> Option<usize> {
+    let message = cause.to_string();
+    let key = message.strip_prefix("duplicate entry with key ")?.trim_matches('"');
+    let repeats = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
+    text.lines().enumerate().filter(|(_, line)| repeats(line)).nth(1).map(|(at, _)| at + 1)
 }
 
 /// The value as code sees it.

@@ -1,5 +1,5 @@
-//! Who sends a request: `Authorization`, else a session's cookie, else the trust in local clients
-//! (`spec/harper-rest.md` section 9.1).
+//! Who sends a request: `Authorization`, else a session's cookie, else the client's certificate, else
+//! the trust in local clients (`spec/harper-rest.md` section 9.1).
 //!
 //! It sees accounts only through [`Accounts`]. A request with neither header costs two lookups in its
 //! header map and nothing else.
@@ -16,7 +16,7 @@ use kora_resource::{Accounts, Error, ErrorKind, Result, User, Value};
 
 use super::Response;
 use super::body::ResponseBody;
-use super::peer::Peer;
+use super::peer::{Peer, Scheme};
 use super::problem;
 use crate::config::LocalClients;
 
@@ -59,7 +59,13 @@ impl Authentication {
             };
         }
         if headers.contains_key(header::COOKIE)
-            && let Some(user) = self.user_of_session(uri, headers)?
+            && let Some(user) = self.user_of_session(peer, uri, headers)?
+        {
+            return Ok(Some(peer.as_user(Some(user))));
+        }
+        if let Some(name) = peer.certified()
+            && is_direct(headers)
+            && let Some(user) = self.accounts.user(name)?
         {
             return Ok(Some(peer.as_user(Some(user))));
         }
@@ -69,10 +75,16 @@ impl Authentication {
         Ok(None)
     }
 
-    fn user_of_session(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<User>>> {
+    fn user_of_session(
+        &self,
+        peer: &Peer,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Option<Arc<User>>> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(header::HOST).or_else(|| uri.authority().map(|host| host.as_str()));
-        let site = Site { origin: text(header::ORIGIN), host, is_tls: false };
+        let is_tls = peer.scheme() == Scheme::Https;
+        let site = Site { origin: text(header::ORIGIN), host, is_tls };
         let cookies = headers.get_all(header::COOKIE).iter();
         let Some(id) = site.find(cookies.filter_map(|value| value.to_str().ok())) else {
             return Ok(None);

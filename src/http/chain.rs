@@ -355,11 +355,10 @@ fn from_middleware(response: middleware::Response, method: &Method) -> Result<Re
     let body = match body {
         Body::Empty => ResponseBody::Empty,
         Body::Full(bytes) => ResponseBody::Full(bytes),
-        // What may be compressed has no other way to end early than to end.
-        Body::Stream(stream) if compression::is_compressible(&headers) => {
-            ResponseBody::Streamed(Box::pin(until_failure(stream)))
+        // One that fails midway cuts the connection: the part must not pass for the whole.
+        Body::Stream(chunks) => {
+            ResponseBody::Piped { size: None, chunks: Box::pin(chunks.inspect(log_failure)) }
         }
-        Body::Stream(chunks) => ResponseBody::Piped { size: None, chunks },
     };
     // The length is that of the body as it is now; only HEAD tells of a body that is not sent.
     if *method != Method::HEAD || !matches!(body, ResponseBody::Empty) {
@@ -373,17 +372,11 @@ fn from_middleware(response: middleware::Response, method: &Method) -> Result<Re
     Ok(response)
 }
 
-/// The status is sent already: a failure can only end the body, and be told in the log.
-fn until_failure(stream: middleware::ByteStream) -> impl futures_core::Stream<Item = Bytes> + Send {
-    stream.scan((), |(), chunk| {
-        std::future::ready(match chunk {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                problem::log(&error, "a response of middleware");
-                None
-            }
-        })
-    })
+/// The status is sent already: nobody but the log can be told why.
+fn log_failure(chunk: &Result<Bytes>) {
+    if let Err(error) = chunk {
+        problem::log(error, "a response of middleware");
+    }
 }
 
 #[cfg(test)]

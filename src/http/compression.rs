@@ -2,9 +2,10 @@
 //! (`spec/harper-rest.md` section 6.3).
 //!
 //! What is shorter than the threshold, compressed already, an event stream or encoded by the resource
-//! itself goes out as it is. Large and streamed bodies are compressed piece by piece as the client
-//! reads, on the connection's task; each piece of a stream is flushed, so that compression never
-//! holds back what is ready.
+//! itself goes out as it is; so does a stream of known length, which is a blob. Large and streamed
+//! bodies are compressed piece by piece as the client reads, on the connection's task; each piece of a
+//! stream is flushed, so that compression never holds back what is ready. A stream that fails stays
+//! without an end, so that its part does not pass for the whole.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -13,10 +14,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use futures_util::StreamExt;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use kora_resource::{Chunks, Result};
 
 use super::Response;
-use super::body::{Chunks, ResponseBody};
+use super::body::ResponseBody;
 use super::negotiation::parse_entry;
 
 /// Brotli's quality: 2 is about as fast as gzip and as small.
@@ -40,10 +43,9 @@ enum Coding {
 pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Option<NonZeroUsize>) {
     let Some(threshold) = threshold else { return };
     let is_worth_it = match response.body() {
-        // What is piped may fail midway, and must be cut off then.
-        ResponseBody::Empty | ResponseBody::Piped { .. } => false,
+        ResponseBody::Empty | ResponseBody::Piped { size: Some(_), .. } => false,
         ResponseBody::Full(bytes) => bytes.len() >= threshold.get(),
-        ResponseBody::Streamed(_) => true,
+        ResponseBody::Streamed(_) | ResponseBody::Piped { size: None, .. } => true,
     };
     if !is_worth_it || !is_compressible(response.headers()) {
         return;
@@ -62,13 +64,12 @@ pub(crate) fn apply(response: &mut Response, request: &HeaderMap, threshold: Opt
             compressor.write(&bytes);
             ResponseBody::Full(compressor.finish())
         }
-        ResponseBody::Full(bytes) => {
-            ResponseBody::Streamed(Box::pin(Compressed::new(Source::Whole(bytes), coding)))
-        }
+        ResponseBody::Full(bytes) => compressed(Source::Whole(bytes), coding),
         ResponseBody::Streamed(chunks) => {
-            ResponseBody::Streamed(Box::pin(Compressed::new(Source::Chunks(chunks), coding)))
+            compressed(Source::Chunks(Box::pin(chunks.map(Ok))), coding)
         }
-        untouched @ (ResponseBody::Empty | ResponseBody::Piped { .. }) => untouched,
+        ResponseBody::Piped { size: None, chunks } => compressed(Source::Chunks(chunks), coding),
+        untouched @ (ResponseBody::Empty | ResponseBody::Piped { size: Some(_), .. }) => untouched,
     };
     *response.body_mut() = body;
 }
@@ -96,7 +97,7 @@ fn choose(request: &HeaderMap) -> Option<Coding> {
 }
 
 /// Whether a body of this type gets smaller. Unknown types are left alone.
-pub(super) fn is_compressible(headers: &HeaderMap) -> bool {
+fn is_compressible(headers: &HeaderMap) -> bool {
     if headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::CONTENT_RANGE)
     {
         return false;
@@ -183,34 +184,41 @@ struct Compressed {
     compressor: Option<Compressor>,
 }
 
-impl Compressed {
-    fn new(source: Source, coding: Coding) -> Compressed {
-        Compressed { source, compressor: Some(Compressor::new(coding)) }
-    }
+fn compressed(source: Source, coding: Coding) -> ResponseBody {
+    let compressed = Compressed { source, compressor: Some(Compressor::new(coding)) };
+    ResponseBody::Piped { size: None, chunks: Box::pin(compressed) }
 }
 
 impl Stream for Compressed {
-    type Item = Bytes;
+    type Item = Result<Bytes>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
         loop {
             let Some(compressor) = &mut this.compressor else { return Poll::Ready(None) };
             let piece = match &mut this.source {
                 Source::Whole(rest) => {
                     let piece = rest.split_to(rest.len().min(PIECE));
-                    (!piece.is_empty()).then_some(piece)
+                    (!piece.is_empty()).then_some(Ok(piece))
                 }
                 Source::Chunks(chunks) => std::task::ready!(chunks.as_mut().poll_next(cx)),
             };
-            let Some(piece) = piece else {
-                let last = this.compressor.take().map(Compressor::finish);
-                return Poll::Ready(last.filter(|last| !last.is_empty()));
-            };
-            compressor.write(&piece);
-            let compressed = compressor.flush();
-            if !compressed.is_empty() {
-                return Poll::Ready(Some(compressed));
+            match piece {
+                None => {
+                    let last = this.compressor.take().map(Compressor::finish);
+                    return Poll::Ready(last.filter(|last| !last.is_empty()).map(Ok));
+                }
+                Some(Err(error)) => {
+                    this.compressor = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Some(Ok(piece)) => {
+                    compressor.write(&piece);
+                    let compressed = compressor.flush();
+                    if !compressed.is_empty() {
+                        return Poll::Ready(Some(Ok(compressed)));
+                    }
+                }
             }
         }
     }
@@ -220,7 +228,8 @@ impl Stream for Compressed {
 mod tests {
     use std::io::Read;
 
-    use futures_util::StreamExt;
+    use futures_util::TryStreamExt;
+    use kora_resource::Error;
 
     use super::*;
 
@@ -237,9 +246,12 @@ mod tests {
         let coding = response.headers().get(header::CONTENT_ENCODING);
         let coding = coding.map_or("", |coding| coding.to_str().unwrap()).to_owned();
         let bytes = match response.into_body() {
-            ResponseBody::Empty | ResponseBody::Piped { .. } => Vec::new(),
+            ResponseBody::Empty => Vec::new(),
             ResponseBody::Full(bytes) => bytes.into(),
             ResponseBody::Streamed(chunks) => chunks.collect::<Vec<_>>().await.concat(),
+            ResponseBody::Piped { chunks, .. } => {
+                chunks.try_collect::<Vec<_>>().await.unwrap().concat()
+            }
         };
         (coding, bytes)
     }
@@ -285,6 +297,23 @@ mod tests {
                 assert_eq!(decompressed(&coding, &bytes), body, "{accept} {size} streamed");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_fails_has_no_end() {
+        let chunks = [Ok(Bytes::from("begun")), Err(Error::internal("torn"))];
+        let chunks: Chunks = Box::pin(futures_util::stream::iter(chunks));
+        let mut response = Response::new(ResponseBody::Piped { size: None, chunks });
+        let media_type = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        apply(&mut response, &accepting("gzip"), NonZeroUsize::new(100));
+        let ResponseBody::Piped { mut chunks, .. } = response.into_body() else {
+            panic!("no stream")
+        };
+        let begun = chunks.next().await.unwrap().unwrap();
+        assert_eq!(begun[..2], [0x1f, 0x8b]);
+        assert_eq!(chunks.next().await.unwrap().unwrap_err().message, "torn");
+        assert!(chunks.next().await.is_none());
     }
 
     #[tokio::test]

@@ -1,5 +1,4 @@
-//! Which [`Format`] a response or a socket takes, and what is handed over undecoded
-//! (`spec/harper-rest.md` section 6.1).
+//! Which [`Format`] a response or a socket takes (`spec/harper-rest.md` section 6.1).
 //!
 //! Each media type has a weight of the server; the product of that and the client's decides. `*/*` is
 //! the only wildcard, as in Harper. An extension of the URL decides before any header.
@@ -7,7 +6,7 @@
 use hyper::HeaderMap;
 use hyper::header;
 use kora_resource::value::Format;
-use kora_resource::{Error, ErrorKind, Map, Result, Value};
+use kora_resource::{Error, ErrorKind, Result};
 
 /// A chosen format, and the name by which the client asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +81,6 @@ pub(super) fn parse_entry(entry: &str) -> (&str, f32) {
         .and_then(|weight| weight.trim().parse().ok())
         .unwrap_or(1.0);
     (name, weight)
-}
-
-/// What a handler gets for data of a type that is not decoded.
-pub(crate) fn typed(content_type: &str, data: Value) -> Value {
-    Value::Object(Map::from_iter([
-        ("contentType".to_owned(), Value::from(content_type)),
-        ("data".to_owned(), data),
-    ]))
 }
 
 fn not_acceptable() -> Error {

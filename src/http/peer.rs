@@ -17,6 +17,13 @@ use crate::config::LocalClients;
 static LOCAL_SUPER_USER: LazyLock<Arc<User>> =
     LazyLock::new(|| Arc::new(User::unstored_super_user("local")));
 
+/// What the connection is carried by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
 /// One connection's client, or who one of its requests says that it is.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -24,22 +31,40 @@ pub(crate) struct Peer {
     socket_address: SocketAddr,
     address: IpAddr,
     user: Option<Arc<User>>,
+    scheme: Scheme,
+    /// The user that the client's certificate names, looked up for each request.
+    certified: Option<Arc<str>>,
     /// Shared by all requests to resources that never look at the request itself.
     plain_context: Arc<Context>,
 }
 
 impl Peer {
-    pub(crate) fn new(socket_address: SocketAddr, local_clients: LocalClients) -> Peer {
+    pub(crate) fn new(
+        socket_address: SocketAddr,
+        scheme: Scheme,
+        local_clients: LocalClients,
+    ) -> Peer {
         let is_loopback = socket_address.ip().to_canonical().is_loopback();
         let is_trusted = local_clients == LocalClients::SuperUsers && is_loopback;
-        Peer::with_user(socket_address, is_trusted.then(|| LOCAL_SUPER_USER.clone()))
+        let user = is_trusted.then(|| LOCAL_SUPER_USER.clone());
+        Peer::with_user(socket_address, scheme, user)
     }
 
-    fn with_user(socket_address: SocketAddr, user: Option<Arc<User>>) -> Peer {
+    fn with_user(socket_address: SocketAddr, scheme: Scheme, user: Option<Arc<User>>) -> Peer {
         let address = socket_address.ip().to_canonical();
         let plain_context =
             Arc::new(Context { user: user.clone(), authorize: true, ..Context::default() });
-        Peer { socket_address, address, user, plain_context }
+        Peer { socket_address, address, user, scheme, certified: None, plain_context }
+    }
+
+    /// The same client with a certificate that names a user.
+    pub(crate) fn certified_as(self, name: &str) -> Peer {
+        Peer { certified: Some(name.into()), ..self }
+    }
+
+    /// The name in the client's certificate.
+    pub(crate) fn certified(&self) -> Option<&str> {
+        self.certified.as_deref()
     }
 
     pub(crate) fn socket_address(&self) -> SocketAddr {
@@ -53,7 +78,11 @@ impl Peer {
 
     /// The same client as somebody else, or as nobody.
     pub(crate) fn as_user(&self, user: Option<Arc<User>>) -> Peer {
-        Peer::with_user(self.socket_address, user)
+        Peer::with_user(self.socket_address, self.scheme, user)
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// Whether the client is somebody by its address alone.
@@ -98,7 +127,10 @@ impl Peer {
                     )
                 })
                 .collect(),
-            protocol: "http",
+            protocol: match self.scheme {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            },
             host: host.map(str::to_owned),
             ip: Some(self.address),
             http_version: match request.version {

@@ -10,6 +10,9 @@ use kora_resource::{Error, ErrorKind, Map, Value, VerbSet};
 use super::body::ResponseBody;
 use super::{Response, negotiation};
 
+/// Seconds after which it is worth asking again: what is busy or being replaced is so for a moment.
+const RETRY_AFTER: &str = "1";
+
 /// The response that tells of `error`; `instance` is the URL with its query.
 pub(crate) fn response(error: &Error, instance: &str) -> Response {
     log(error, instance);
@@ -26,6 +29,9 @@ pub(crate) fn response(error: &Error, instance: &str) -> Response {
         ErrorKind::MethodNotAllowed(verbs) => {
             headers.insert(header::ALLOW, allow_of_missing_method(verbs));
         }
+        ErrorKind::Unavailable => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         // A 401 gets its challenge from `authentication`, also where guest code answers it.
         ErrorKind::Unauthenticated
         | ErrorKind::Invalid
@@ -34,7 +40,7 @@ pub(crate) fn response(error: &Error, instance: &str) -> Response {
         | ErrorKind::NotAcceptable
         | ErrorKind::Conflict
         | ErrorKind::TooLarge
-        | ErrorKind::Unavailable
+        | ErrorKind::Replaced
         | ErrorKind::Internal
         | ErrorKind::Status(_) => {}
     }
@@ -95,6 +101,8 @@ pub(crate) fn one_line(error: &Error) -> String {
 pub(crate) fn log(error: &Error, instance: &str) {
     match (&error.stack, error.kind) {
         _ if error.status() < 500 => {}
+        // What a reload does to open streams.
+        (_, ErrorKind::Replaced) => tracing::debug!("{instance}: {}", one_line(error)),
         (_, ErrorKind::Unavailable) => tracing::warn!("{instance}: {}", one_line(error)),
         (Some(stack), _) => tracing::error!("{instance}: {}\n{stack}", one_line(error)),
         (None, _) => tracing::error!("{instance}: {}", one_line(error)),

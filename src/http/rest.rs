@@ -120,7 +120,9 @@ async fn answer(exchange: &Exchange<'_>, request: &Parts, body: RequestBody) -> 
         Format::Csv => resource.schema(),
         _ => None,
     };
-    let reply = resource.clone().call(Call { verb, target, body, context }).await?;
+    let reply = resource.clone().call(Call { verb, target, body, context }).await;
+    let reply = reply
+        .map_err(|error| method::refused(error, &**resource, verb, request.method.as_str()))?;
     let form = reply::Form {
         verb,
         representation,

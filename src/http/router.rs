@@ -13,12 +13,13 @@ use super::Response;
 use super::authentication::{self, Authentication};
 use super::chain::{self, Asker, HandlerPath, Passed};
 use super::cors::Cors;
-use super::peer::Peer;
+use super::peer::{Peer, Scheme};
 use super::request_body::RequestBody;
 use super::{negotiation, openapi, problem, rest, static_files};
 use crate::components::Components;
 use crate::config::static_options::Order;
 use crate::realtime::drain::Drain;
+use crate::realtime::heartbeat::Heartbeat;
 use crate::realtime::mqtt::{self, Broker};
 use crate::realtime::{sse, websocket};
 
@@ -32,6 +33,7 @@ pub(crate) struct Router {
     /// From how many bytes on bodies are compressed; `None` for never.
     pub(crate) compress_from: Option<NonZeroUsize>,
     pub(crate) drain: Drain,
+    pub(crate) heartbeat: Heartbeat,
     /// `None` where MQTT is not spoken over WebSocket.
     pub(crate) mqtt: Option<Arc<Broker>>,
     pub(crate) authentication: Authentication,
@@ -39,8 +41,17 @@ pub(crate) struct Router {
 
 impl Router {
     /// The client of a new connection.
-    pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
-        Peer::new(address, self.authentication.local_clients())
+    pub(crate) fn peer(&self, address: SocketAddr, scheme: Scheme) -> Peer {
+        Peer::new(address, scheme, self.authentication.local_clients())
+    }
+
+    /// The client of a new connection behind TLS; `certified` is the user that its certificate names.
+    pub(crate) fn secure_peer(&self, address: SocketAddr, certified: Option<&str>) -> Peer {
+        let peer = self.peer(address, Scheme::Https);
+        match certified {
+            Some(name) => peer.certified_as(name),
+            None => peer,
+        }
     }
 
     /// Answers one request: through the components' middleware, if they have any.
@@ -99,7 +110,7 @@ impl Router {
             drop(snapshot);
             let identified = self.identify_socket(peer, asker, &request).await;
             let peer = identified.as_ref().unwrap_or(peer);
-            return websocket::accept(request, found, peer, &self.drain);
+            return websocket::accept(request, found, peer, &self.drain, &self.heartbeat);
         }
 
         let is_event_stream = negotiation::wants_event_stream(request.headers());
@@ -161,7 +172,7 @@ impl Router {
             peer,
         };
         let mut response = if is_event_stream {
-            sse::respond(&exchange, request, &self.drain).await
+            sse::respond(&exchange, request, &self.drain, &self.heartbeat).await
         } else {
             rest::respond(&exchange, request).await
         };

@@ -178,6 +178,7 @@ mod tests {
             version: Version(1761843000000.5),
             local_time: Version(1761843000000.0),
             value,
+            properties: None,
         })
     }
 

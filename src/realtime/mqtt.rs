@@ -11,11 +11,14 @@
 //! `$SYS`. A failing connection, resource or store is that client's affair: it is told with a reason
 //! code, and the others go on.
 
+mod aliases;
 mod client;
 mod codec;
 mod connection;
+mod delivery;
 mod listener;
 mod payload;
+mod properties;
 mod publishing;
 mod session;
 mod sessions;
@@ -24,13 +27,14 @@ mod stored;
 mod system;
 mod topics;
 mod transport;
+mod watching;
 mod will;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kora_resource::{Accounts, Context, RequestInfo, Result};
+use kora_resource::{Accounts, Context, MessageProperties, RequestInfo, Result};
 
 use crate::components::Components;
 use crate::components::registry::{Registration, Served};
@@ -129,13 +133,14 @@ impl Broker {
         registration: &Registration,
         client: &Client,
         topic: &str,
+        said: Option<Arc<MessageProperties>>,
     ) -> Result<Arc<Context>> {
         let request = match registration.served {
             Served::Natively => None,
             Served::ByGuest => Some(Arc::new(RequestInfo {
                 method: "MQTT".to_owned(),
                 url: format!("/{topic}"),
-                headers: Vec::new(),
+                headers: said.as_deref().map(properties::headers).unwrap_or_default(),
                 protocol: "mqtt",
                 host: None,
                 ip: Some(client.address.ip().to_canonical()),
@@ -143,7 +148,8 @@ impl Broker {
             })),
         };
         let user = self.present_user(client)?;
-        Ok(Arc::new(Context { user, request, authorize: true, ..Context::default() }))
+        let context = Context { user, request, authorize: true, ..Context::default() };
+        Ok(Arc::new(Context { properties: said, ..context }))
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,19 +13,16 @@ use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use kora_resource::value::json;
 use kora_resource::{Connect, Epoch, Error, Map, Message, Opens, Outgoing, Result, Target, Value};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::drain::Drain;
 use super::frame_writer::BATCH;
-use super::{asked, envelope};
+use super::heartbeat::{Beat, Heartbeat};
+use super::{asked, envelope, resumed};
 use crate::http::Response;
 use crate::http::body::ResponseBody;
 use crate::http::problem;
 use crate::http::request_body::RequestBody;
 use crate::http::rest::{Exchange, url};
-
-/// A comment this often keeps proxies from closing the connection, and finds clients that are gone.
-const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// What a browser sends when it connects again: the last `id` that it has read.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -36,6 +32,7 @@ pub(crate) async fn respond(
     exchange: &Exchange<'_>,
     request: Request<RequestBody>,
     drain: &Drain,
+    heartbeat: &Heartbeat,
 ) -> Response {
     let (request, _) = request.into_parts();
     let mut response = match connect(exchange, &request).await {
@@ -48,6 +45,7 @@ pub(crate) async fn respond(
         Ok(outgoing) => Response::new(ResponseBody::Streamed(Box::pin(EventStream::new(
             outgoing,
             drain.clone(),
+            heartbeat.join(),
             url(&request),
         )))),
         Err(error) => {
@@ -76,8 +74,10 @@ async fn connect(exchange: &Exchange<'_>, request: &Parts) -> Result<Outgoing> {
         options.resume = last.parse().ok().or(options.resume);
     }
     let context = exchange.peer.context(registration.served, request);
+    let resume = options.resume;
     let connect = Connect { target, context, incoming: None, opens: Opens::Connect, options };
-    registration.resource.clone().connect(connect).await
+    let outgoing = registration.resource.clone().connect(connect).await?;
+    Ok(resumed::honestly(outgoing, resume))
 }
 
 /// The framed messages of one stream.
@@ -86,20 +86,20 @@ struct EventStream {
     outgoing: Option<Outgoing>,
     /// The epoch of the positions, once it is told.
     epoch: Option<Epoch>,
-    heartbeat: Interval,
+    /// When a comment is due, which keeps proxies from closing the connection and finds clients that are
+    /// gone.
+    beat: Beat,
     /// Resolves when the server stops: an event stream has no end of its own to wait for.
     drained: Pin<Box<dyn Future<Output = ()> + Send>>,
     instance: String,
 }
 
 impl EventStream {
-    fn new(outgoing: Outgoing, mut drain: Drain, instance: &str) -> EventStream {
-        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    fn new(outgoing: Outgoing, mut drain: Drain, beat: Beat, instance: &str) -> EventStream {
         EventStream {
             outgoing: Some(outgoing),
             epoch: None,
-            heartbeat,
+            beat,
             drained: Box::pin(async move { drain.begun().await }),
             instance: instance.to_owned(),
         }
@@ -120,7 +120,6 @@ impl Stream for EventStream {
             match outgoing.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(Message::Event(frame)))) if blocks.is_empty() => {
                     // The usual case, one event at a time, needs no copy.
-                    this.heartbeat.reset();
                     return Poll::Ready(Some(envelope::sse(&frame, this.epoch)));
                 }
                 Poll::Ready(Some(Ok(message))) => {
@@ -145,14 +144,13 @@ impl Stream for EventStream {
             this.outgoing = None;
         }
         if !blocks.is_empty() {
-            this.heartbeat.reset();
             return Poll::Ready(Some(blocks.into()));
         }
         if this.outgoing.is_none() {
             return Poll::Ready(None);
         }
-        match this.heartbeat.poll_tick(cx) {
-            Poll::Ready(_) => Poll::Ready(Some(Bytes::from_static(b":\n\n"))),
+        match this.beat.poll_due(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Bytes::from_static(b":\n\n"))),
             Poll::Pending => Poll::Pending,
         }
     }

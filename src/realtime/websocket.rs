@@ -26,13 +26,14 @@ use kora_resource::{
     Value,
 };
 use tokio::io::{AsyncWrite, WriteHalf};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::asked::{self, Positions};
 use super::drain::{Drain, OpenSocket};
 use super::envelope;
 use super::frame_writer::{FrameWriter, Opcode, encode_close};
+use super::heartbeat::{Beat, Heartbeat};
 use super::inbox::{self, Inbox};
+use super::resumed;
 use crate::components::registry::Registration;
 use crate::http::body::ResponseBody;
 use crate::http::peer::Peer;
@@ -42,10 +43,6 @@ use reading::{Decoding, Heard};
 
 /// How long the closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
-
-/// How often a client is asked whether it is still there. One that has said nothing at all since the
-/// last time is gone.
-const PING: Duration = Duration::from_secs(30);
 
 /// How a socket ends.
 #[derive(Debug)]
@@ -73,6 +70,7 @@ pub(crate) fn accept(
     found: Option<(Arc<Registration>, String, Params)>,
     peer: &Peer,
     drain: &Drain,
+    heartbeat: &Heartbeat,
 ) -> Response {
     let (response, upgraded) = match fastwebsockets::upgrade::upgrade(&mut request) {
         Ok(accepted) => accepted,
@@ -90,10 +88,12 @@ pub(crate) fn accept(
         }
         None => Opening::ToNobody { path: request.uri.path().to_owned() },
     };
-    let (drain, open) = (drain.clone(), drain.socket());
+    let (drain, open, beat) = (drain.clone(), drain.socket(), heartbeat.join());
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(socket) => run(socket.into_inner(), opening, request.headers, drain, open).await,
+            Ok(socket) => {
+                run(socket.into_inner(), opening, request.headers, drain, open, beat).await;
+            }
             Err(error) => tracing::debug!("upgrade: {error}"),
         }
     });
@@ -141,8 +141,9 @@ impl Opening {
         let envelopes = Envelopes { format, positions: asked.positions, epoch: None };
         let incoming: kora_resource::Incoming = Box::pin(inbox);
         let (incoming, options) = (Some(incoming), asked.options);
+        let resume = options.resume;
         let connect = Connect { target, context, incoming, opens: Opens::Connect, options };
-        Ok((resource.connect(connect).await?, envelopes))
+        Ok((resumed::honestly(resource.connect(connect).await?, resume), envelopes))
     }
 
     /// The extension of the URL, which decides how the client's messages are read.
@@ -159,6 +160,7 @@ async fn run(
     headers: HeaderMap,
     mut drain: Drain,
     _open: OpenSocket,
+    beat: Beat,
 ) {
     let (read, write) = tokio::io::split(io);
     let mut writer = FrameWriter::new(write);
@@ -177,7 +179,8 @@ async fn run(
                 },
                 () = drain.begun() => return End::Draining,
             };
-            serve(&mut outgoing, &mut writer, envelopes, &heard, &mut drain).await
+            let silence = Silence::new(&heard, beat);
+            serve(&mut outgoing, &mut writer, envelopes, silence, &mut drain).await
         });
         match select(reading.as_mut(), serving).await {
             Either::Left((end, _)) => End::from(end),
@@ -203,21 +206,19 @@ async fn run(
 /// Whether the client has said anything since it was last asked.
 struct Silence<'a> {
     heard: &'a Heard,
-    ask: Interval,
+    beat: Beat,
 }
 
 impl<'a> Silence<'a> {
-    fn new(heard: &'a Heard) -> Silence<'a> {
+    fn new(heard: &'a Heard, beat: Beat) -> Silence<'a> {
         heard.anything.store(true, Ordering::Relaxed);
-        let mut ask = interval_at(Instant::now() + PING, PING);
-        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Silence { heard, ask }
+        Silence { heard, beat }
     }
 
     /// Resolves when it is time to ask again: `false` if the last question was not answered, and
     /// nothing else was heard either.
     async fn may_go_on(&mut self) -> bool {
-        self.ask.tick().await;
+        self.beat.due().await;
         self.heard.anything.swap(false, Ordering::Relaxed)
     }
 }
@@ -227,10 +228,10 @@ async fn serve<W: AsyncWrite + Unpin>(
     outgoing: &mut Outgoing,
     writer: &mut FrameWriter<W>,
     mut envelopes: Envelopes,
-    heard: &Heard,
+    mut silence: Silence<'_>,
     drain: &mut Drain,
 ) -> End {
-    let mut silence = Silence::new(heard);
+    let heard = silence.heard;
     loop {
         let mut more = tokio::select! {
             biased;
@@ -341,13 +342,14 @@ async fn close(
     writer.flush().await
 }
 
-/// The close code of an error: 3000 and 3003 for refused users, 1013 for a reader that was too slow
-/// or a host that is busy, 1011 for the rest.
+/// The close code of an error: 3000 and 3003 for refused users, 1012 for a class that a newer version
+/// has replaced, 1013 for a reader that was too slow or a host that is busy, 1011 for the rest.
 fn close_code(error: &Error) -> u16 {
     match error.kind {
         ErrorKind::Unauthenticated | ErrorKind::Status(401) => 3000,
         ErrorKind::Forbidden | ErrorKind::Status(403) => 3003,
         ErrorKind::Unavailable => 1013,
+        ErrorKind::Replaced => 1012,
         ErrorKind::Invalid
         | ErrorKind::NotFound
         | ErrorKind::MethodNotAllowed(_)

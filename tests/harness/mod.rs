@@ -6,6 +6,7 @@ pub mod guest;
 pub mod mqtt;
 pub mod npm;
 pub mod origin;
+pub mod python;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

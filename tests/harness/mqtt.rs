@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use fastwebsockets::OpCode;
 use hyper::body::Bytes;
 use mqtt_proto::v5::{
     Connack, Connect, Packet, Puback, Pubcomp, Publish, Pubrec, Pubrel, RetainHandling, Subscribe,
@@ -12,14 +13,21 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use super::{DEADLINE, Server};
 
 /// A connected client of MQTT 5.
 pub struct Mqtt {
-    stream: TcpStream,
+    carrier: Carrier,
     buffer: Vec<u8>,
     last_id: u16,
     pub connack: Connack,
+}
+
+/// What carries a client's packets.
+enum Carrier {
+    Tcp(TcpStream),
+    WebSocket(Box<Socket>),
 }
 
 /// A CONNECT packet of a client that wants no session.
@@ -51,13 +59,23 @@ impl Server {
     pub async fn mqtt(&self, connect: Connect) -> Mqtt {
         Mqtt::connect(self.mqtt, connect).await
     }
+
+    /// The same over a WebSocket of the HTTP port.
+    pub async fn mqtt_over_web_socket(&self, connect: Connect) -> Mqtt {
+        let socket = self.socket_with("/", &[("sec-websocket-protocol", "mqtt")]).await;
+        Mqtt::connect_over(Carrier::WebSocket(Box::new(socket)), connect).await
+    }
 }
 
 impl Mqtt {
     pub async fn connect(address: SocketAddr, connect: Connect) -> Mqtt {
         let stream = TcpStream::connect(address).await.unwrap();
+        Mqtt::connect_over(Carrier::Tcp(stream), connect).await
+    }
+
+    async fn connect_over(carrier: Carrier, connect: Connect) -> Mqtt {
         let connack = Connack::new(false, mqtt_proto::v5::ConnectReasonCode::Success);
-        let mut client = Mqtt { stream, buffer: Vec::new(), last_id: 0, connack };
+        let mut client = Mqtt { carrier, buffer: Vec::new(), last_id: 0, connack };
         client.send(&connect.into()).await;
         match client.read().await {
             Some(Packet::Connack(connack)) => client.connack = connack,
@@ -71,7 +89,10 @@ impl Mqtt {
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
+        match &mut self.carrier {
+            Carrier::Tcp(stream) => stream.write_all(bytes).await.unwrap(),
+            Carrier::WebSocket(socket) => socket.write(OpCode::Binary, bytes).await,
+        }
     }
 
     /// The next packet; `None` when the server has closed.
@@ -86,10 +107,17 @@ impl Mqtt {
                 self.buffer.drain(..length);
                 return Some(packet);
             }
-            let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes).await {
-                Ok(0) | Err(_) => return None,
-                Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
+            match &mut self.carrier {
+                Carrier::Tcp(stream) => {
+                    let mut bytes = [0; 4096];
+                    match stream.read(&mut bytes).await {
+                        Ok(0) | Err(_) => return None,
+                        Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
+                    }
+                }
+                Carrier::WebSocket(socket) => {
+                    self.buffer.extend_from_slice(&socket.try_read_binary().await?);
+                }
             }
         }
     }

@@ -81,6 +81,12 @@ impl Socket {
         (frame.opcode == OpCode::Text).then(|| serde_json::from_slice(&frame.payload).unwrap())
     }
 
+    /// The next binary frame; `None` when the connection is closed or gone.
+    pub async fn try_read_binary(&mut self) -> Option<Vec<u8>> {
+        let frame = self.socket.read_frame().await.ok()?;
+        (frame.opcode == OpCode::Binary).then(|| frame.payload.to_vec())
+    }
+
     /// The server's close, which must be the next frame; answers it.
     pub async fn closed(&mut self) -> Close {
         let (opcode, payload) = self.read().await;

@@ -175,6 +175,67 @@ async fn report() {
     assert_eq!(packed[..2], [0x1f, 0x8b]);
 }
 
+/// As production applications are laid out: modules below `src`, classes exported under other names, counters
+/// that are written from time to time, middleware that answers first.
+#[tokio::test]
+async fn redirector() {
+    let app = application("tests/applications/redirector");
+    let server = app.run_on(1);
+    let rules = json!([
+        {"id": "old", "path": "/old", "redirectURL": "https://shop.example/new"},
+        {"id": "sale", "path": "/sale", "redirectURL": "/all", "host": "other.example", "statusCode": 302},
+        {"id": "any", "path": "/sale", "redirectURL": "/some", "regex": false},
+        {"id": "wrong", "path": 5, "redirectURL": "/"},
+        {"id": "more", "path": "/x", "redirectURL": "/", "colour": "red"},
+    ]);
+    // A record that is created on the way makes the answer 201.
+    let loaded = post(&server, "/redirect", &rules).await.expect(201).json();
+    assert_eq!((&loaded["loaded"], &loaded["version"]), (&json!(3), &json!(1)), "{loaded}");
+    let errors = loaded["errors"].to_string();
+    assert!(errors.contains("Rule 4: ") && errors.contains("Rule 5: "), "{errors}");
+    assert!(errors.contains("path") && errors.contains("colour"), "{errors}");
+    server.stderr.wait_for("local has loaded 3 rules");
+    server.send("POST", "/redirect", &[ANONYMOUS, JSON], "{}").await.expect(401);
+
+    // Nothing holds before its version is the active one.
+    server.get("/old").await.expect(404);
+    let activated = post(&server, "/redirect", &json!({"activate": 1})).await.expect(200);
+    assert_eq!(
+        (activated.header("x-version"), activated.json()),
+        (Some("1"), json!({"active": 1}))
+    );
+    let moved = server.send("GET", "/old", &[ANONYMOUS], "").await.expect(301);
+    assert_eq!(moved.header("location"), Some("https://shop.example/new"));
+
+    let checked = |path: &'static str| {
+        let server = &server;
+        async move { server.send("GET", path, &[ANONYMOUS], "").await }
+    };
+    let found = checked("/checkredirect?path=%2Fsale%3Fa%3D1%26b%3D2").await.expect(200);
+    assert_eq!(found.header("cache-control"), Some("max-age=60"));
+    assert_eq!(found.json(), json!({"location": "/some?a=1&b=2", "statusCode": 301}));
+    let of_host = checked("/checkredirect?path=%2Fsale&h=other.example").await.expect(200).json();
+    assert_eq!(of_host, json!({"location": "/all", "statusCode": 302}));
+    let by_header = [ANONYMOUS, ("path", "/none")];
+    let missed = server.send("GET", "/checkredirect", &by_header, "").await.expect(404);
+    assert_eq!(
+        (missed.header("cache-control"), missed.json()),
+        (Some("no-store"), json!({"path": "/none"}))
+    );
+    checked("/checkredirect").await.expect(400);
+
+    let used = server.until("/redirect/any", |answer| answer.json()["uses"] == 1).await.json();
+    assert_eq!((&used["path"], &used["version"]), (&json!("/sale"), &json!(1)));
+    server.until("/redirect/old", |answer| answer.json()["lastAccessed"].is_string()).await;
+
+    // A version that holds stays; another one goes as a whole.
+    server.send("DELETE", "/redirect/?version=1", &[], "").await.expect(409);
+    post(&server, "/redirect", &json!({"activate": 2})).await.expect(200);
+    server.send("DELETE", "/redirect/?version=1", &[], "").await.expect(200);
+    assert_eq!(server.get("/redirect/").await.expect(200).json(), json!([]));
+    server.get("/old").await.expect(404);
+}
+
 #[tokio::test]
 async fn bookshop() {
     let app = application("examples/bookshop");

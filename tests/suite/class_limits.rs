@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::App;
+use crate::harness::client::{Answer, JSON};
 
 const MODULE: &str = include_str!("class_limits.ts");
 
@@ -20,7 +21,7 @@ fn app(limits: &str) -> App {
 
 #[tokio::test]
 async fn each_limit_stops_what_passes_it_and_names_itself() {
-    let app = app("cpu: 300ms, wallTime: 3s");
+    let app = app("cpu: 300ms, wallTime: 5s");
     let server = app.run();
     let cpu = ("limits.cpu, 300 ms", Duration::from_millis(300));
     let mut rows = vec![
@@ -28,7 +29,7 @@ async fn each_limit_stops_what_passes_it_and_names_itself() {
         ("later", 503, cpu),
         ("timer", 503, cpu),
         ("promises", 503, cpu),
-        ("sleep", 503, ("limits.wallTime, 3000 ms", Duration::from_secs(3))),
+        ("sleep", 503, ("limits.wallTime, 5000 ms", Duration::from_secs(5))),
         ("recursion", 500, ("", Duration::from_secs(1))),
     ];
     // The other engine looks for a reason to stop between the steps of code, of which a match is one.
@@ -47,19 +48,24 @@ async fn each_limit_stops_what_passes_it_and_names_itself() {
         assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine", "after {how}");
     }
     server.stderr.wait_for("calls that ran: [Bad]; its worker starts again");
+    // Where it was: the line of the loop, and of who called it.
+    let places = server.stderr.text();
+    assert!(places.contains("resources.ts:4:") && places.contains("resources.ts:25:"), "{places}");
 }
 
 #[tokio::test]
 async fn a_full_heap_stops_what_filled_it() {
     let app = app("cpu: 60s, memory: 128MB");
     let server = app.run();
-    let answer = server.get("/Bad/?how=memory").await.expect(503);
-    let title = answer.json()["title"].as_str().unwrap().to_owned();
-    assert!(
-        title.starts_with("Bad was stopped") && title.contains("limits.memory, 128 MiB"),
-        "{title}"
-    );
-    assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine");
+    for how in ["memory", "buffer", "buffers"] {
+        let answer = server.get(&format!("/Bad/?how={how}")).await.expect(503);
+        let title = answer.json()["title"].as_str().unwrap().to_owned();
+        let named =
+            title.starts_with("Bad was stopped") && title.contains("limits.memory, 128 MiB");
+        assert!(named, "{how}: {title}");
+        assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine", "after {how}");
+    }
+    assert_eq!(server.get("/Bad/?how=garbage").await.expect(200).json(), "fine");
     assert!(server.memory() < 1 << 30);
 }
 
@@ -101,15 +107,64 @@ async fn what_waited_is_answered_by_the_new_isolate() {
     let app = app("cpu: 300ms");
     let server = app.run();
     let stopped = server.get("/Bad/?how=loop");
-    // The only worker's code never gives way: these wait in its queue, but for what it had begun before.
+    // The only worker's code never gives way: these wait in its queue, but for what it has answered before.
     let waiting = futures_util::future::join_all((0..40).map(|_| server.get("/Bad/")));
     let (stopped, waiting) = tokio::join!(stopped, waiting);
     stopped.expect(503);
-    for answer in &waiting {
-        let stopped = answer.status == 503 && answer.body.contains("limits.cpu");
-        assert!(stopped || answer.status == 200, "{answer:?}");
+    for answer in waiting {
+        answer.expect(200);
     }
-    assert!(waiting.iter().any(|answer| answer.status == 200));
+}
+
+#[tokio::test]
+async fn who_had_begun_beside_a_loop_is_asked_again_or_told_to_ask_again() {
+    let app = app("cpu: 300ms");
+    let server = app.run();
+    let get = server.get("/Bad/?how=patient");
+    let post = server.send("POST", "/Bad/", &[JSON], "{}");
+    let stopped = async {
+        server.until("/Bad/?how=begun", |answer: &Answer| answer.body == "2").await;
+        server.get("/Bad/?how=loop").await.expect(503)
+    };
+    let (get, post, stopped) = tokio::join!(get, post, stopped);
+    // Who is stopped need not try again.
+    assert!(stopped.body.contains("limits.cpu") && stopped.header("retry-after").is_none());
+    assert_eq!(stopped.json()["code"], "LimitExceeded");
+    assert_eq!(get.expect(200).json(), "fine");
+    // Nobody but its client knows whether it may be done twice.
+    let post = post.expect(503);
+    assert!(post.body.contains("another call passed a limit"), "{post:?}");
+    assert_eq!(post.header("retry-after"), Some("1"), "{post:?}");
+    assert_eq!(server.get("/Bad/?how=begun").await.json(), 1);
+}
+
+#[tokio::test]
+async fn a_module_that_never_ends_leaves_what_serves() {
+    let module = "export class Late extends Resource {\n\tstatic loadAsInstance = false;\n\tallowRead() { \
+                  return true; }\n\tget() { return 'fine'; }\n}\n";
+    let config = "rest: true\njsResource: { files: resources.ts }\nlimits: { cpu: 300ms }\n";
+    let app = App::new(&[
+        ("late/config.yaml", config),
+        ("late/resources.ts", module),
+        ("good/config.yaml", config),
+        ("good/resources.ts", MODULE),
+    ]);
+    let server = app.dev();
+    server.get("/Late").await.expect(200);
+    app.write("late/resources.ts", &format!("{module}let turns = 0;\nfor (;;) turns++;\n"));
+    // Loading may take as long as a call may by default.
+    let mut answered = 0;
+    while !server.stderr.text().contains("Not reloaded") {
+        server.get("/Bad/").await.expect(200);
+        server.get("/Late").await.expect(200);
+        answered += 1;
+    }
+    let line = server.stderr.wait_for("Not reloaded");
+    assert!(line.contains("late: what runs while it loads was stopped"), "{line}");
+    assert!(line.contains("limits.cpu, 10000 ms") && answered > 1, "{line}");
+    server.stderr.wait_for("resources.ts:7:");
+    app.write("late/resources.ts", &module.replace("fine", "new"));
+    server.until("/Late", |answer: &Answer| answer.body.contains("new")).await;
 }
 
 #[tokio::test]

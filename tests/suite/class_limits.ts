@@ -6,10 +6,17 @@ function spin(): never {
 
 const pause = (milliseconds: number) => new Promise<void>((done) => setTimeout(done, milliseconds));
 
+/** Calls that wait, in this isolate. */
+let begun = 0;
+
 export class Bad extends Resource {
 	static loadAsInstance = false;
 
 	allowRead(): boolean {
+		return true;
+	}
+
+	allowCreate(): boolean {
 		return true;
 	}
 
@@ -26,6 +33,22 @@ export class Bad extends Resource {
 				const hoard: unknown[] = [];
 				for (;;) hoard.push(new Array(10_000).fill(hoard.length));
 			}
+			// More than there may be, at once and in pieces.
+			case 'buffer': return new ArrayBuffer(512 << 20).byteLength;
+			case 'buffers': {
+				const hoard: ArrayBuffer[] = [];
+				for (;;) hoard.push(new ArrayBuffer(4 << 20));
+			}
+			// As much, but nothing of it is kept.
+			case 'garbage': {
+				let bytes = 0;
+				for (let n = 0; n < 64; n++) bytes += new Uint8Array(16 << 20).length;
+				return bytes === 1 << 30 ? 'fine' : bytes;
+			}
+			case 'patient':
+				begun++;
+				return pause(2000).then(() => 'fine');
+			case 'begun': return begun;
 			case 'recursion': {
 				const deeper = (n: number): number => deeper(n + 1) + 1;
 				return deeper(1);
@@ -39,6 +62,11 @@ export class Bad extends Resource {
 			})();
 			default: return 'fine';
 		}
+	}
+
+	post(): Promise<string> {
+		begun++;
+		return pause(2000).then(() => 'fine');
 	}
 
 	async *connect(): AsyncIterable<string> {

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use mqtt_proto::QoS;
+use mqtt_proto::v5::{DisconnectReasonCode, Packet};
 use serde_json::json;
 
 use crate::harness::client::{Answer, JSON};
+use crate::harness::mqtt::connect;
+use crate::harness::socket::Close;
 use crate::harness::{App, DEADLINE, Server, rounds};
 
 const CONFIG: &str =
@@ -111,6 +115,68 @@ async fn what_does_not_load_leaves_the_old_one_serving_and_names_the_place() {
     }
     app.write("resources/version.ts", &version(9));
     until_version(&server, 9).await;
+}
+
+/// What the old version has opened ends with it, and is told why: connecting again is all that it takes.
+#[tokio::test]
+async fn the_end_of_the_old_version_closes_its_sockets_and_no_others() {
+    let app = app();
+    let subscribing = "\nexport class Ticks extends Resource {\n\tstatic async *subscribe() {\n\t\tyield 1;\n\t\tawait new \
+                       Promise(() => {});\n\t}\n}\n";
+    app.write("resources/version.ts", &(version(0) + subscribing));
+    let server = Server::start(&["dev", "--grace", "1s"], &app.directory(), &app.data());
+    until_version(&server, 0).await;
+    let mut table = server.socket("/Dog/").await;
+    let mut socket = server.socket("/Version/").await;
+    assert_eq!(socket.next().await, json!({"version": 0}));
+    let mut events = server.events("/Version/").await;
+    assert!(events.next_block().await.is_some());
+    let mut client = server.mqtt(connect("c")).await;
+    client.subscribe("Ticks", QoS::Level0).await;
+    assert_eq!(&client.next().await.payload[..], b"1");
+
+    app.write("resources/version.ts", &(version(1) + subscribing));
+    until_version(&server, 1).await;
+    let reason = "ServerError: the component was replaced".to_owned();
+    assert_eq!(socket.closed().await, Close { code: Some(1012), reason });
+    let last = events.next_block().await.expect("a last word");
+    assert!(last.starts_with("event: harper-error\n") && last.contains("503"), "{last}");
+    assert_eq!(events.next_block().await, None);
+    match client.read().await {
+        Some(Packet::Disconnect(end)) => {
+            assert_eq!(end.reason_code, DisconnectReasonCode::ServerBusy);
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut again = server.socket("/Version/").await;
+    assert_eq!(again.next().await, json!({"version": 1}));
+    server.put("/Dog/rex", r#"{"name":"Rex"}"#).await.expect(204);
+    assert_eq!(table.next().await["id"], "rex");
+}
+
+/// A class has no log: who wants to go on where it was is told that something may be missing.
+#[tokio::test]
+async fn a_class_that_can_not_go_on_says_so() {
+    let app = app();
+    let passing = "import { Resource, tables } from 'harperdb';\nexport class Passing extends Resource {\n\tstatic connect(target) \
+                   {\n\t\treturn tables.Dog.subscribe({ resume: target.resume });\n\t}\n}\n";
+    app.write("resources/passing.ts", passing);
+    let server = app.run();
+    let mut socket = server.socket("/Version/?$resume=1-1").await;
+    assert_eq!(socket.next().await["type"], "gap");
+    assert_eq!(socket.next().await, json!({"version": 0}));
+    let mut plain = server.socket("/Version/").await;
+    assert_eq!(plain.next().await, json!({"version": 0}));
+    // One that hands the position on keeps the promise of its table.
+    let mut first = server.socket("/Passing/?$positions").await;
+    let position = first.next().await["position"].as_str().unwrap().to_owned();
+    server.put("/Dog/rex", r#"{"name":"Rex"}"#).await.expect(204);
+    let mut later = server.socket(&format!("/Passing/?$positions&$resume={position}")).await;
+    let mut event = later.next().await;
+    while event["type"] == "position" {
+        event = later.next().await;
+    }
+    assert_eq!((&event["type"], &event["id"]), (&json!("put"), &json!("rex")));
 }
 
 /// 20 edits by default; `KORA_RELOAD_ROUNDS=200` for the long run.

@@ -3,6 +3,7 @@
 mod answers;
 mod conflicts;
 mod contexts;
+mod defaults;
 mod failures;
 mod iterables;
 mod modules;

@@ -1,5 +1,7 @@
 //! Several applications in one host (`spec/harper-components.md` section 1.2).
 
+mod malformed;
+
 use serde_json::json;
 
 use crate::harness::App;

@@ -55,11 +55,15 @@ async fn files_and_paths_in_all_their_forms() {
         ("{ root: dist }", [200, 200, 404]),
         ("{ root: ./dist, files: dist/sub/* }", [404, 200, 404]),
         ("{ files: dist/**, urlPath: ./ui }", [404, 404, 200]),
+        // Everything, as it lies in the folder.
+        ("{ files: '.' }", [404, 404, 404]),
     ] {
         let config = format!("static: {options}\n");
         let paths = ["/index.html", "/sub/page.html", "/app/ui/index.html"];
         assert_eq!(statuses(files, &config, &paths).await, expected, "{options}");
     }
+    let whole = statuses(files, "static: { files: '.' }\n", &["/dist/index.html"]).await;
+    assert_eq!(whole, [200]);
 }
 
 #[tokio::test]

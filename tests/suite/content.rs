@@ -253,22 +253,69 @@ async fn bulk_loads_tell_every_wrong_row_and_write_none() {
 #[tokio::test]
 async fn malformed_bodies_are_told_with_type_and_place() {
     let (_app, server) = serve();
-    for (content_type, body, wanted) in [
-        ("application/json", "{\n\"a\": }", &["application/json", "line 2"][..]),
-        ("application/cbor", "\u{1f}", &["application/cbor", "byte 0"]),
-        ("application/x-msgpack", "\u{1}é", &["application/x-msgpack", "value 3", "byte 3"]),
-        ("application/x-ndjson", "{}\n{", &["application/x-ndjson", "line 2"]),
-        ("text/yaml", "a: 1\nb: [", &["text/yaml", "line"]),
-        ("text/csv", "a,b\n1\n", &["text/csv", "line 2"]),
-        ("multipart/form-data; boundary=X", "--X\r\nbroken", &["multipart/form-data"]),
-        ("multipart/form-data", "x", &["multipart/form-data"]),
-    ] {
-        let answer = server.send("PUT", "/Thing/x", &[("content-type", content_type)], body).await;
-        let title = answer.expect(400).json()["title"].as_str().unwrap().to_owned();
-        for wanted in wanted {
-            assert!(title.contains(wanted), "{content_type}: {title}");
+    let deep = "[".repeat(200);
+    let bomb = (1..9).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
+        format!("{text}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 16].join(","))
+    });
+    let part = "--X\r\nContent-Disposition: form-data";
+    let nameless = format!("{part}\r\n\r\n1\r\n--X--");
+    let unfinished = format!("{part}; name=a\r\n\r\n1");
+    let not_text = [part.as_bytes(), b"; name=a\r\n\r\n\xff\r\n--X--"].concat();
+    let form = "multipart/form-data; boundary=X";
+    let rows: &[(&str, &[u8], &[&str])] = &[
+        (
+            "application/json",
+            b"{\n\"a\": }",
+            &["line 2, column 6", "expected a value", "found `}`"],
+        ),
+        ("application/json", b"{\"a\":1,}", &["column 8", "expected a property name"]),
+        ("application/json", b"{\"a\" 1}", &["column 6", "expected `:`"]),
+        ("application/json", b"{\"a\":\"x", &["column 6", "expected an end to this string"]),
+        ("application/json", b"{\"a\":01}", &["column 7", "expected `,` or `}`"]),
+        ("application/json", b"{} {}", &["column 4", "expected the end of the text"]),
+        ("application/json", b"{\"a\":\"\xff\"}", &["column 7", "expected UTF-8"]),
+        ("application/json", deep.as_bytes(), &["nest deeper than 128", "column 129"]),
+        ("", b"{\"a\"", &["application/json", "column 5"]),
+        ("application/cbor", b"\x1f", &["application/cbor", "byte 0"]),
+        ("application/cbor", b"\xa1\x61", &["byte 1", "ends in the middle"]),
+        ("application/cbor", b"\xa0\xa0", &["byte 1", "1 bytes follow the value"]),
+        ("application/x-msgpack", b"\x01\xc1", &["application/x-msgpack", "value 2", "byte 1"]),
+        ("application/x-msgpack", b"\x92\x01", &["value 1", "ends in the middle", "byte 2"]),
+        ("application/x-ndjson", b"{}\n{", &["application/x-ndjson", "line 2"]),
+        ("text/yaml", b"a: 1\nb: [", &["text/yaml", "line"]),
+        ("text/yaml", b"a: 1\n---\nb: 2\n", &["a second document", "line 3"]),
+        ("text/yaml", b"a: !!int x", &["`x` is no integer", "line 1"]),
+        ("text/yaml", bomb.as_bytes(), &["aliases make the value too large"]),
+        ("text/yaml", b"a: \xff", &["expected UTF-8 text", "line 1"]),
+        ("text/plain", b"a\xff", &["text/plain", "byte 1"]),
+        (form, b"--X\r\nbroken", &["part 1: "]),
+        (form, nameless.as_bytes(), &["part 1 has no name"]),
+        (form, unfinished.as_bytes(), &["part 1: field \"a\""]),
+        (form, &not_text, &["part 1 (`a`) is not UTF-8 text"]),
+        ("multipart/form-data", b"x", &["multipart/form-data"]),
+    ];
+    let csv: &[(&str, &[u8], &[&str])] = &[
+        ("text/csv", b"a,b\n1\n", &["text/csv", "1 field where the header names 2", "line 2"]),
+        ("text/csv", b"a\n\n\"x", &["the quote that opens a field is never closed", "line 3"]),
+        ("text/csv", b"a,a\n", &["two columns are named `a`", "line 1"]),
+    ];
+    let requests = [("PUT", "/Thing/x", rows), ("POST", "/Echo/", rows), ("PUT", "/Thing/", csv)];
+    for (method, path, rows) in requests {
+        for (content_type, body, wanted) in rows {
+            let headers: &[_] = match *content_type {
+                "" => &[],
+                content_type => &[("content-type", content_type)],
+            };
+            let (status, _, answer) = server.send_bytes(method, path, headers, body.to_vec()).await;
+            let problem: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+            let title = problem["title"].as_str().unwrap_or_default();
+            assert_eq!(status, 400, "{path} {content_type}: {title}");
+            for wanted in *wanted {
+                assert!(title.contains(wanted), "{path} {content_type} {wanted}: {title}");
+            }
         }
     }
+    server.get("/Thing/x").await.expect(404);
     let accept = [("accept", "application/cbor")];
     for (path, status) in [("/Echo/throws", 422), ("/Thing/?nose=1", 404)] {
         let (found, headers, body) = server.send_bytes("GET", path, &accept, "").await;

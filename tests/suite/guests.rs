@@ -4,7 +4,9 @@ mod building;
 mod conformance;
 mod limits;
 mod loading;
+mod mqtt;
 mod network;
+mod python;
 mod sockets;
 
 use crate::harness::{App, Server, guest};

@@ -7,7 +7,9 @@
 mod harness;
 
 mod applications;
+mod bad_clients;
 mod blobs;
+mod browser;
 mod caching;
 mod class_limits;
 mod class_reload;
@@ -42,6 +44,7 @@ mod schema;
 mod slow_readers;
 mod socket_formats;
 mod statics;
+mod tls;
 mod types;
 mod usage;
 mod users;

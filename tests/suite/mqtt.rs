@@ -3,11 +3,13 @@
 mod accounts;
 mod interop;
 mod limits;
+mod properties;
 mod publishing;
 mod qualities;
 mod sessions;
 mod shared;
 mod subscribing;
+mod watching;
 
 use crate::harness::App;
 

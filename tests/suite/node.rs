@@ -149,6 +149,7 @@ const cases = {
     server.listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(); resolve(port > 0); });
   }),
   net: async () => { try { await fetch('http://127.0.0.2:4999/'); } catch (error) { return error.message; } },
+  socket: () => { try { new WebSocket('ws://127.0.0.2:4999/'); } catch (error) { return error.message; } },
 };
 export class Allowed extends Resource {
   static loadAsInstance = false;
@@ -172,6 +173,8 @@ async fn configuration_allows_what_it_names() {
         ("resources/allowed.js", ALLOWED),
     ]);
     let server = app.run();
+    let no_connection = "component \"app\" may not connect to \"127.0.0.2:4999\": allow it with permissions.net in \
+                         config.yaml";
     check(
         &server,
         "/Allowed/",
@@ -181,13 +184,8 @@ async fn configuration_allows_what_it_names() {
             ("run", json!("hi\n")),
             ("runOther", json!(true)),
             ("listen", json!(true)),
-            (
-                "net",
-                json!(
-                    "component \"app\" may not connect to \"127.0.0.2:4999\": allow it with permissions.net in \
-                     config.yaml"
-                ),
-            ),
+            ("net", json!(no_connection)),
+            ("socket", json!(no_connection)),
         ],
     )
     .await;

@@ -324,6 +324,32 @@ async fn well_known_packages_work_as_published() {
 }
 
 #[tokio::test]
+async fn packages_are_installed_where_none_are() {
+    if std::process::Command::new("npm").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: npm is not here, so nothing is installed");
+        return;
+    }
+    let app = App::new(&[
+        CONFIG,
+        ("package.json", r#"{"name":"app","dependencies":{"greeter":"file:./greeter"}}"#),
+        // Its script must not be run.
+        (
+            "greeter/package.json",
+            r#"{"name":"greeter","version":"1.0.0","scripts":{"install":"touch ../ran"}}"#,
+        ),
+        ("greeter/index.js", "exports.greet = (name) => `Hello, ${name}`;\n"),
+        (
+            "resources/a.js",
+            "import { greet } from 'greeter';\nexport class Greeting extends Resource {\n  static loadAsInstance = \
+             false;\n  get(target) { return { is: greet(target.id) } }\n}\n",
+        ),
+    ]);
+    let server = app.run();
+    check(&server, "/Greeting/", vec![("Ada", json!("Hello, Ada"))]).await;
+    assert!(!app.directory().join("ran").exists());
+}
+
+#[tokio::test]
 async fn packages_that_cannot_be_installed_are_the_components_error() {
     let app = App::new(&[
         CONFIG,

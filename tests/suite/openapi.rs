@@ -14,9 +14,10 @@ fn app() -> App {
         ),
         (
             "schema.graphql",
-            "type TableName @table @export {\n  id: ID @primaryKey\n  name: String!\n  count: Int\n  at: Date\n  \
+            "\"\"\"What is kept\"\"\"\ntype TableName @table @export {\n  id: ID @primaryKey\n  \"how it is called\"\n  name: String!\n  inner: Int @hidden\n  count: Int\n  at: Date\n  \
              home: Home\n  tags: [String]\n}\ntype Home {\n  city: String\n}\n\
              type Key @table @export(name: \"api/keys\") {\n  code: Int @primaryKey\n}\n\
+             type Unseen @table @export @hidden {\n  id: ID @primaryKey\n}\n\
              type Private @table {\n  id: ID @primaryKey\n}\n",
         ),
         (
@@ -56,10 +57,17 @@ async fn the_document_names_what_is_exported() {
             assert!(found.contains(wanted), "{path}: {found:?}");
         }
     }
-    assert!(!paths.keys().any(|path| path.contains("Secret") || path.contains("Private")));
+    assert!(
+        !paths
+            .keys()
+            .any(|path| ["Secret", "Private", "Unseen"].iter().any(|name| path.contains(name)))
+    );
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["TableName"]["required"], serde_json::json!(["name"]));
     assert_eq!(schemas["TableName"]["properties"]["count"]["type"], "integer");
+    assert_eq!(paths["/TableName/"]["description"], "What is kept");
+    assert_eq!(schemas["TableName"]["properties"]["name"]["description"], "how it is called");
+    assert!(schemas["TableName"]["properties"].get("inner").is_none());
     assert_eq!(schemas["TableName"]["properties"]["home"]["$ref"], "#/components/schemas/Home");
     assert_eq!(schemas["Greeting"]["properties"]["text"]["type"], "string");
     let answer = &paths["/Greeting/"]["get"]["responses"]["200"]["content"]["application/json"];

@@ -1,6 +1,8 @@
 //! Packages that a configuration names: plugins, the older extensions, nested applications
 //! (`spec/harper-components.md` section 3).
 
+mod events;
+
 use serde_json::json;
 
 use crate::harness::App;
@@ -303,6 +305,8 @@ async fn resources_are_a_map() {
                pairs: [...resources].map(([path]) => path), size: resources.size,
                matches: ['/a/b/c?d', '/a/b.json', '/a', '/Ware/1'].map(match),
                config: typeof server.config, nodes: server.nodes, worker: server.workerIndex,
+               directives: server.knownGraphQLDirectives.push('mine'),
+               invalidated: typeof server.onInvalidatedUser(() => {}),
              };
              export class Result extends Resource { get() { return result; } }",
         ),
@@ -314,7 +318,7 @@ async fn resources_are_a_map() {
             "had": true, "has": false, "table": true, "deep": true, "keys": ["Ware", "a/b"],
             "pairs": ["Ware", "a/b"], "size": 2,
             "matches": [["a/b", "/c?d"], ["a/b", ""], null, ["Ware", "/1"]],
-            "config": "object", "nodes": [], "worker": 0,
+            "config": "object", "nodes": [], "worker": 0, "directives": 1, "invalidated": "undefined",
         })
     );
     server.get("/a/b").await.expect(200);

@@ -66,7 +66,15 @@ async fn the_query_method_takes_a_search_object() {
 #[tokio::test]
 async fn a_query_may_look_at_so_much_and_no_more() {
     let app = App::new(DOGS);
-    let server = Server::start(&["run", "--scan-limit", "500"], &app.directory(), &app.data());
+    // By the flag, and by the key of the configuration.
+    for limit in [&["--scan-limit", "500"][..], &["--STORAGE_SCANLIMIT=500"]] {
+        let arguments = [&["run"], limit].concat();
+        let server = Server::start(&arguments, &app.directory(), &app.data());
+        scans_are_bounded(&server).await;
+    }
+}
+
+async fn scans_are_bounded(server: &Server) {
     let dogs: Vec<_> =
         (0..2000).map(|n| json!({"id": format!("{n:04}"), "name": "x", "age": n})).collect();
     server.put("/Dog/", &json!(dogs).to_string()).await.expect(200);

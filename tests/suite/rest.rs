@@ -1,5 +1,7 @@
 //! The status matrix, path forms and errors of `spec/harper-rest.md` sections 1, 2, 5 and 7.
 
+mod rows;
+
 use serde_json::{Value, json};
 
 use crate::harness::client::JSON;
@@ -178,4 +180,11 @@ async fn too_large_bodies_are_refused() {
         assert_eq!(title, "Request body too large, maximum size is 10000000 bytes");
     }
     server.get("/Dog/big").await.expect(404);
+    let app = App::new(DOGS);
+    let arguments = ["run", "--HTTP_MAXREQUESTBODYSIZE=100"];
+    let server = Server::start(&arguments, &app.directory(), &app.data());
+    server.put("/Dog/small", r#"{"name":"x"}"#).await.expect(204);
+    let body = format!(r#"{{"name":"{}"}}"#, "x".repeat(100));
+    let refused = server.put("/Dog/large", &body).await.expect(413);
+    assert_eq!(refused.json()["title"], "Request body too large, maximum size is 100 bytes");
 }

@@ -1,5 +1,6 @@
 //! Clients that are cut off at random points and go on where they were: every event once, in order.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use mqtt_proto::QoS;
@@ -7,7 +8,7 @@ use mqtt_proto::v5::Packet;
 use serde_json::Value;
 
 use crate::harness::client::JSON;
-use crate::harness::mqtt::connect_durable;
+use crate::harness::mqtt::{Mqtt, connect_durable};
 use crate::harness::{App, DOGS, Server, rounds};
 
 /// How often each client is cut off.
@@ -118,12 +119,25 @@ async fn web_sockets_go_on_after_the_last_position() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mqtt_sessions_go_on() {
+    sessions_go_on(3, |server| Box::pin(server.mqtt(connect_durable("cut")))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mqtt_sessions_go_on_over_web_sockets() {
+    sessions_go_on(4, |server| Box::pin(server.mqtt_over_web_socket(connect_durable("cut")))).await;
+}
+
+/// By whichever carrier a client connects.
+async fn sessions_go_on(
+    seed: u64,
+    connect: impl for<'s> Fn(&'s Server) -> Pin<Box<dyn Future<Output = Mqtt> + 's>>,
+) {
     let app = App::new(DOGS);
     let server = app.run();
     let reading = async {
-        let mut random = Random(3);
+        let mut random = Random(seed);
         let mut seen: Vec<i64> = Vec::new();
-        let mut client = server.mqtt(connect_durable("cut")).await;
+        let mut client = connect(&server).await;
         client.subscribe("Dog/#", QoS::Level2).await;
         // A client's part of the four steps: what it has received it does not take again.
         let mut received = std::collections::HashSet::new();
@@ -157,7 +171,7 @@ async fn mqtt_sessions_go_on() {
             }
             if left > 0 {
                 left -= 1;
-                client = server.mqtt(connect_durable("cut")).await;
+                client = connect(&server).await;
                 assert!(client.connack.session_present);
             }
         }

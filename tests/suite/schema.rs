@@ -1,5 +1,9 @@
 //! Schemas, validation and changes of schemas over HTTP (`spec/harper-schema.md` sections 1 to 5, 10).
 
+mod directives;
+mod malformed;
+mod types;
+
 use serde_json::json;
 
 use crate::harness::App;

@@ -6,6 +6,7 @@
 mod app;
 mod bare;
 mod generator;
+mod guests;
 mod http1;
 mod process;
 mod realtime;

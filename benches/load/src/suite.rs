@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app;
 use crate::generator::{self, Stop};
+use crate::guests;
 use crate::http1::{self, Exchange};
 use crate::process::{self, Server};
 use crate::realtime::{self, Scale};
@@ -25,6 +26,9 @@ pub(crate) struct Options {
     /// The component whose start is timed
     #[arg(long, default_value = "components/starter")]
     starter: PathBuf,
+    /// The crate of the guest that is measured
+    #[arg(long, default_value = "benches/load/guest")]
+    pub(crate) guest: PathBuf,
     /// The engine that the binary was built with, for the report
     #[arg(long, default_value = "not told")]
     engine: String,
@@ -33,10 +37,10 @@ pub(crate) struct Options {
     pub(crate) threads: usize,
     /// Keep-alive connections of the generator
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub(crate) connections: usize,
     /// Rounds of each side of a comparison
     #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Seconds a round
     #[arg(long, default_value_t = 2)]
     pub(crate) seconds: u64,
@@ -67,6 +71,8 @@ enum Rows {
     Tables,
     /// Start to first answer
     Start,
+    /// Calls of guests beside those of classes, and what code that never ends costs others
+    Guests,
 }
 
 impl Options {
@@ -106,6 +112,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
             Rows::Tables => tables::run(options, scratch.path(), &mut report)?,
             Rows::Start => start(options, &mut report)?,
+            Rows::Guests => guests::run(scratch.path(), options, &mut report)?,
         }
     }
     println!("\n{}", report.table());

@@ -19,6 +19,7 @@ fn frame(seq: u64, text: &str) -> Arc<Frame> {
         version: Version(0.0),
         local_time: Version(0.0),
         value: EventValue::Message(Value::from(text)),
+        properties: None,
     })
 }
 

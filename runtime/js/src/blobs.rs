@@ -21,7 +21,7 @@ const NUMBER: &str = "[[kora.blob]]";
 struct Worker {
     blobs: Arc<Blobs>,
     open: Slab<Open>,
-    /// `(number, type, size) -> Blob`, once there may be blobs.
+    /// `(number, type, size, name) -> Blob`, once there may be blobs.
     factory: Option<v8::Global<v8::Function>>,
 }
 
@@ -114,10 +114,15 @@ pub(crate) fn to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, blob: &Blob) -> v8::Lo
     let Some((factory, number)) = made.flatten() else { return v8::null(scope).into() };
     let factory = v8::Local::new(scope, factory);
     let undefined = v8::undefined(scope).into();
-    let arguments: [v8::Local<v8::Value>; 3] = [
+    let name = match &blob.name {
+        Some(name) => string(scope, name).into(),
+        None => undefined,
+    };
+    let arguments: [v8::Local<v8::Value>; 4] = [
         v8::Integer::new(scope, number as i32).into(),
         string(scope, &blob.content_type).into(),
         v8::Number::new(scope, blob.size() as f64).into(),
+        name,
     ];
     match factory.call(scope, undefined, &arguments) {
         Some(object) => object,

@@ -15,6 +15,9 @@ pub enum LoadError {
     /// The module does not compile, an import is missing, or its top level threw.
     #[error("{file}: {message}")]
     Module { file: String, message: String },
+    /// Loading passed a limit, as code that never ends does.
+    #[error("{application}: {message}")]
+    Stopped { application: String, message: String },
     /// A worker thread could not be started or ended before it was ready.
     #[error("cannot start a worker of {application}: {message}")]
     Worker { application: String, message: String },
@@ -32,7 +35,14 @@ pub(crate) fn describe(error: &CoreError) -> String {
         return error.to_string();
     };
     let message = js.exception_message.trim_start_matches("Uncaught ");
-    let mut text = message.trim_start_matches("(in promise) ").to_owned();
+    let message = message.trim_start_matches("(in promise) ");
+    if js.name.is_none() && js.message.is_none() && js.frames.is_empty() {
+        // What the engines call an object.
+        let is_object = message.starts_with("#<") || message == "[object Object]";
+        let thrown = if is_object { "an object" } else { message };
+        return format!("it throws {thrown}, which is no Error: nothing tells where");
+    }
+    let mut text = message.to_owned();
     for frame in js.frames.iter().filter(|frame| !is_host(frame.file_name.as_deref())).take(5) {
         let (Some(file), Some(line)) = (&frame.file_name, frame.line_number) else { continue };
         let file = file.strip_prefix("file://").unwrap_or(file);
@@ -42,8 +52,8 @@ pub(crate) fn describe(error: &CoreError) -> String {
     text
 }
 
-fn is_host(file: Option<&str>) -> bool {
-    file.is_none_or(|file| file.starts_with("ext:"))
+pub(crate) fn is_host(file: Option<&str>) -> bool {
+    file.is_none_or(|file| file.starts_with("ext:") || file.starts_with("node:"))
 }
 
 /// A resource error inside an op: reaches JavaScript as an exception with `statusCode`.
@@ -85,7 +95,7 @@ impl JsErrorClass for OpError {
     fn get_class(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self.0.kind {
             ErrorKind::Unauthenticated | ErrorKind::Forbidden => "AccessViolation",
-            ErrorKind::Internal | ErrorKind::Unavailable => "ServerError",
+            ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Replaced => "ServerError",
             ErrorKind::Invalid
             | ErrorKind::NotFound
             | ErrorKind::MethodNotAllowed(_)

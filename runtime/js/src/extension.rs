@@ -11,7 +11,7 @@ use crate::ops::{
 
 deno_core::extension!(
     kora,
-    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, kora_node],
+    deps = [deno_webidl, deno_web, deno_fetch, deno_websocket, deno_crypto, kora_node],
     ops = [
         blobs::op_kora_blob_factory,
         blobs::op_kora_blob_of,
@@ -122,6 +122,7 @@ deno_core::extension!(
         "harperdb/target.ts",
         "harperdb/permission.ts",
         "harperdb/session.ts",
+        "harperdb/operations.ts",
         "harperdb/context.ts",
         "harperdb/transaction.ts",
         "harperdb/record.ts",
@@ -134,6 +135,10 @@ deno_core::extension!(
         "harperdb/source.ts",
         "harperdb/attributes.ts",
         "harperdb/tracked.ts",
+        "harperdb/table_writes.ts",
+        "harperdb/updated_record.ts",
+        "harperdb/table_permission.ts",
+        "harperdb/table_reads.ts",
         "harperdb/undeclared.ts",
         "harperdb/table_statics.ts",
         "harperdb/relations.ts",
@@ -148,6 +153,7 @@ deno_core::extension!(
         "harperdb/logger.ts",
         "harperdb/emitter.ts",
         "harperdb/node_exchange.ts",
+        "harperdb/mqtt.ts",
         "harperdb/sockets.ts",
         "harperdb/request.ts",
         "harperdb/response.ts",

@@ -32,6 +32,9 @@ use crate::worker::{InFlight, Job, Worker, WorkerOptions};
 /// Where `harperdb/sockets.ts` registers the listeners of `server.ws`.
 const SOCKETS_PATH: &str = "\0sockets";
 
+/// Where `harperdb/mqtt.ts` registers who watches the MQTT broker.
+const MQTT_PATH: &str = "\0mqtt";
+
 /// Numbers the generations of this process.
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -213,7 +216,7 @@ impl Generation {
     pub fn exports(&self) -> Vec<Exported> {
         let exports = self.known();
         let exports = exports.iter().map(|(_, exported)| exported);
-        exports.filter(|exported| exported.path != SOCKETS_PATH).cloned().collect()
+        exports.filter(|exported| !exported.path.starts_with('\0')).cloned().collect()
     }
 
     /// The table's entries as resources.
@@ -274,9 +277,19 @@ impl Generation {
 
     /// Who answers for WebSockets that no resource answers for, if `server.ws` was called.
     pub fn sockets(&self) -> Option<Arc<dyn Resource>> {
+        self.hidden(SOCKETS_PATH)
+    }
+
+    /// Who is told of the clients of the MQTT broker, if code uses `server.mqtt`.
+    pub fn mqtt_watcher(&self) -> Option<Arc<dyn Resource>> {
+        self.hidden(MQTT_PATH)
+    }
+
+    /// What is registered under a path that no URL can name.
+    fn hidden(&self, path: &str) -> Option<Arc<dyn Resource>> {
         let known = self.known();
-        let sockets = known.iter().find(|(_, exported)| exported.path == SOCKETS_PATH);
-        sockets.map(|(_, exported)| exported.resource.clone())
+        let found = known.iter().find(|(_, exported)| exported.path == path);
+        found.map(|(_, exported)| exported.resource.clone())
     }
 
     /// The plugins that did not start.

@@ -6,6 +6,7 @@
 pub(crate) mod plugins;
 mod requests;
 mod serving;
+mod stopped;
 
 pub(crate) use serving::Served;
 
@@ -32,7 +33,7 @@ use crate::permissions::{self, ReadableRoots};
 use crate::plugin::Plugin;
 use crate::source::SourceCall;
 use crate::state::{Answer, PendingCall, WorkerState};
-use crate::watchdog::Pulse;
+use crate::watchdog::{self, Pulse, places};
 use crate::worker::{Job, WorkerOptions};
 use crate::{blobs, extension, stream_options, values, web};
 
@@ -45,6 +46,7 @@ const USERS: usize = 64;
 pub(crate) struct Isolate {
     /// Before the isolate, so that nothing of it is held when it goes.
     _blobs: blobs::Session,
+    _places: places::Watched,
     js: JsRuntime,
     modules: Arc<[(PathBuf, String)]>,
     application: Arc<str>,
@@ -53,7 +55,7 @@ pub(crate) struct Isolate {
     users: Vec<(Arc<User>, v8::Global<v8::Value>)>,
     limits: Limits,
     pulse: Arc<Pulse>,
-    /// The export whose method is being entered; `None` while the event loop runs.
+    /// The call that is being entered; `None` while the event loop runs.
     entered: Option<usize>,
 }
 
@@ -97,11 +99,15 @@ impl Isolate {
         };
         extensions.extend(node::extensions(&packages, node));
         extensions.push(extension::kora::init());
+        let params = v8::CreateParams::default().heap_limits(0, around.limits.memory);
+        #[cfg(feature = "v8")]
+        let params =
+            params.array_buffer_allocator(crate::buffers::allocator(around.limits.memory, pulse));
         let created = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(ComponentModules::new(packages))),
             extension_transpiler: Some(Rc::new(extension::transpile)),
             extensions,
-            create_params: Some(v8::CreateParams::default().heap_limits(0, around.limits.memory)),
+            create_params: Some(params),
             ..RuntimeOptions::default()
         });
         let application = options.application.clone();
@@ -145,15 +151,23 @@ impl Isolate {
                 application: application.clone(),
             });
         }
-        pulse.begin(js.v8_isolate().thread_safe_handle(), &around.limits);
+        pulse.allow(watchdog::while_loading(&around.limits).cpu);
+        pulse.begin(js.v8_isolate().thread_safe_handle());
+        let context = js.main_context();
+        let places = places::Watched::new(pulse, js.v8_isolate(), context);
         let full = pulse.clone();
         js.add_near_heap_limit_callback(move |current, _| {
-            full.stop(Exceeded::Memory);
+            match full.exceeded() {
+                None => full.stop(Exceeded::Memory),
+                // It has filled the room that it was given to come to its next step.
+                Some(_) => full.end(),
+            }
             // Room to come to the end in: where there is none the engine ends the process.
             current.saturating_add(ROOM_TO_STOP)
         });
         Ok(Isolate {
             _blobs: session,
+            _places: places,
             js,
             modules: options.modules,
             application,
@@ -244,9 +258,11 @@ impl Isolate {
             deno_core::scope!(scope, self.js);
             let namespace = v8::Local::new(scope, namespace);
             let directory: v8::Local<v8::Value> = values::string(scope, directory).into();
+            let file: v8::Local<v8::Value> = values::string(scope, &path.to_string_lossy()).into();
             [
                 v8::Global::new(scope, v8::Local::<v8::Value>::from(namespace)),
                 v8::Global::new(scope, directory),
+                v8::Global::new(scope, file),
             ]
         };
         let walk = self.entry.as_ref().map(|entry| entry.walk_exports.clone());
@@ -274,6 +290,7 @@ impl Isolate {
     fn begin(&mut self, job: Job) {
         let pulse = self.pulse.clone();
         let _inside = pulse.enter();
+        self.entered = None;
         match job {
             Job::Call { export, call, answer } => {
                 let Call { verb, target, body, context } = call;
@@ -283,6 +300,9 @@ impl Isolate {
                 let answer = Answer::Reply(answer);
                 let number = self.insert(PendingCall::new(Some(export), context, body, answer));
                 self.enter(number, export, &target, user.as_ref(), authorize, Entered::Call(verb));
+                if verb == Verb::Get {
+                    self.keep_for_again(number, target);
+                }
             }
             Job::Source { source, call } => self.ask_source(source, call),
             Job::Connect { export, connect, opening } => {
@@ -324,6 +344,7 @@ impl Isolate {
         };
         let user = context.user.clone();
         let number = self.insert(PendingCall::new(None, context, None, answer));
+        self.entered = Some(number);
         let Some(function) = self.entry.as_ref().map(|entry| entry.source.clone()) else { return };
         deno_core::scope!(scope, self.js);
         v8::tc_scope!(let scope, scope);
@@ -373,11 +394,11 @@ impl Isolate {
         authorize: bool,
         entered: Entered,
     ) {
-        self.entered = Some(export);
+        self.entered = Some(number);
         let Some(entry) = &self.entry else { return };
         let function = match &entered {
-            Entered::Call(..) => entry.call.clone(),
-            Entered::Connect { .. } => entry.connect.clone(),
+            Entered::Call(..) => &entry.call,
+            Entered::Connect { .. } => &entry.connect,
         };
         let state = self.js.op_state();
         deno_core::scope!(scope, self.js);

@@ -11,6 +11,8 @@
 
 mod blobs;
 mod bodies;
+#[cfg(feature = "v8")]
+mod buffers;
 mod class;
 mod error;
 mod exports;

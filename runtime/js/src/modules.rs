@@ -5,7 +5,8 @@
 //! Deno's implementation, and every other is a package ([`crate::node`]).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ use deno_ast::MediaType;
 use deno_core::error::ModuleLoaderError;
 use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource,
-    ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind, resolve_import,
+    ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind,
+    resolve_import,
 };
 use deno_error::{JsErrorBox, JsErrorClass};
 use futures_util::FutureExt;
+use kora_resource::value::json::{self, JsonError};
 
 use crate::node::{self, Format, Packages};
 use crate::transpile::Transpiled;
@@ -91,7 +94,7 @@ impl ModuleLoader for ComponentModules {
         referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        let source = match self.read(specifier, referrer) {
+        let source = match self.read(specifier, referrer, &options) {
             Ok(Loaded::Ready(source)) => return ModuleLoadResponse::Sync(Ok(source)),
             Ok(Loaded::CommonJs(source)) => source,
             Err(error) => return ModuleLoadResponse::Sync(Err(error)),
@@ -128,6 +131,7 @@ impl ComponentModules {
         &self,
         specifier: &ModuleSpecifier,
         referrer: Option<&ModuleLoadReferrer>,
+        options: &ModuleLoadOptions,
     ) -> Result<Loaded, ModuleLoaderError> {
         if let Some(code) = node::required(specifier.as_str()) {
             return Ok(Loaded::Ready(module(ModuleType::JavaScript, code, specifier)));
@@ -141,15 +145,27 @@ impl ComponentModules {
             JsErrorBox::type_error(format!("Cannot import {specifier}: only files can be imported"))
         })?;
         if !path.is_file() {
-            let mut message = format!("Cannot find module {}", path.display());
-            if let Some(referrer) = referrer {
-                // Writing to a String can't fail.
-                let _ = write!(message, " imported from {}", display(referrer.specifier.as_str()));
-            }
-            return Err(JsErrorBox::type_error(message));
+            let by = referrer.map(|by| format!(" imported from {}", importer(by, &path)));
+            let by = by.unwrap_or_default();
+            return Err(JsErrorBox::type_error(format!(
+                "Cannot find module {}{by}",
+                path.display()
+            )));
         }
         if MediaType::from_path(&path) == MediaType::Json {
+            // What `import()` asks for is looked at where its promise is kept.
+            let asked = &options.requested_module_type;
+            if *asked == RequestedModuleType::None && !options.is_dynamic_import {
+                let by = referrer.map(|by| format!(" in {}", importer(by, &path)));
+                return Err(JsErrorBox::type_error(format!(
+                    "{} is JSON: import it by `with {{ type: 'json' }}`{}",
+                    path.display(),
+                    by.unwrap_or_default()
+                )));
+            }
             let text = self.packages.sources.text(&path)?;
+            json::parse(text.trim_start_matches('\u{feff}').as_bytes())
+                .map_err(|error| JsErrorBox::new("SyntaxError", not_json(&path, &error)))?;
             return Ok(Loaded::Ready(module(ModuleType::Json, text, specifier)));
         }
         let source = self.packages.sources.read(&path)?;
@@ -245,6 +261,26 @@ fn place(referrer: &str, specifier: &str) -> String {
         Some(line) => format!("{file}:{}", line + 1),
         None => file,
     }
+}
+
+/// Who imports the file at `path`: the file, with its line where that can be found.
+fn importer(referrer: &ModuleLoadReferrer, path: &Path) -> String {
+    let file = display(referrer.specifier.as_str());
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let written = [name, stem].map(|name| ["'", "\""].map(|quote| format!("/{name}{quote}")));
+    let line = std::fs::read_to_string(&file).ok().and_then(|text| {
+        text.lines().position(|line| written.iter().flatten().any(|end| line.contains(end)))
+    });
+    match line {
+        Some(line) => format!("{file}:{}", line + 1),
+        None => file,
+    }
+}
+
+/// What is wrong with a JSON file, and where.
+fn not_json(path: &Path, error: &JsonError) -> String {
+    format!("{}:{}:{}: not valid JSON: {}", path.display(), error.line, error.column, error.problem)
 }
 
 /// A referrer as people write it: a path without `file://`.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
-use kora_resource::{Error, Message, Result};
+use kora_resource::{Error, ErrorKind, Message, Result};
 use kora_store::Subscription;
 use tokio::sync::{Notify, oneshot};
 
@@ -177,9 +177,14 @@ impl Socket {
         });
     }
 
-    /// Has JavaScript see the client go, and the client the end of the stream: the worker ends.
+    /// Has JavaScript see the client go, and the client that the component has given way to a newer
+    /// version: the worker ends.
     pub(crate) fn leave(&self) {
         self.0.put(|queue| {
+            if !queue.finished {
+                let replaced = Error::new(ErrorKind::Replaced, "the component was replaced");
+                queue.messages.push_back((Err(replaced), 0));
+            }
             queue.finished = true;
             queue.gone = true;
         });

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use kora_resource::middleware::Step;
-use kora_resource::{Accounts, Connect, Context, Incoming, Reply, Result, Value};
+use kora_resource::{
+    Accounts, Call, Connect, Context, Incoming, Reply, Result, Target, Value, Verb,
+};
 use kora_store::{Loaded, Search, Store, Subscription, Table};
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +20,7 @@ use crate::ops::sources::OpenLoad;
 use crate::pull::Pull;
 use crate::socket::{Consent, Opening, Socket};
 use crate::source::DeclaredSources;
+use crate::worker::Job;
 
 /// The state behind the ops of one worker.
 pub(crate) struct WorkerState {
@@ -55,6 +58,8 @@ pub(crate) struct PendingCall {
     pub(crate) context: Arc<Context>,
     /// Kept until the answer, for a call that must be run again.
     pub(crate) body: Option<Value>,
+    /// What a `get` names: it may be asked again in another isolate.
+    pub(crate) again: Option<Target>,
     /// Who waits to hear that the caller has gone; told when the call is over too.
     pub(crate) watcher: Option<Waker>,
     /// `None` once it is given away.
@@ -68,7 +73,7 @@ impl PendingCall {
         body: Option<Value>,
         answer: Answer,
     ) -> PendingCall {
-        PendingCall { export, context, body, watcher: None, answer: Some(answer) }
+        PendingCall { export, context, body, again: None, watcher: None, answer: Some(answer) }
     }
 
     pub(crate) fn answer(&self) -> Option<&Answer> {
@@ -81,6 +86,23 @@ impl PendingCall {
 
     pub(crate) fn into_answer(mut self) -> Option<Answer> {
         self.answer.take()
+    }
+
+    /// The job of a `get` that has not answered yet, for another isolate. Any other call comes back as it is, and so
+    /// does one with an object in this isolate, which listeners have made of its request.
+    pub(crate) fn into_again(mut self) -> Result<Job, Box<PendingCall>> {
+        let target = self.again.take().filter(|_| self.context.origins.is_empty());
+        match (self.export, target, self.answer.take()) {
+            (Some(export), Some(target), Some(Answer::Reply(answer))) => {
+                let (body, context) = (self.body.take(), self.context.clone());
+                let call = Call { verb: Verb::Get, target, body, context };
+                Ok(Job::Call { export, call, answer })
+            }
+            (_, _, answer) => {
+                self.answer = answer;
+                Err(Box::new(self))
+            }
+        }
     }
 }
 
@@ -114,6 +136,11 @@ impl WorkerState {
             .get(index as usize)
             .cloned()
             .ok_or_else(|| kora_resource::Error::internal(format!("no table number {index}")))
+    }
+
+    /// Ends call `call` and gives away where its answer goes; `None` if it is answered already.
+    pub(crate) fn take_answer(&mut self, call: u32) -> Option<Answer> {
+        self.calls.try_remove(call as usize)?.into_answer()
     }
 
     /// Whether something is under way that must not be cut off.

@@ -209,7 +209,7 @@ fn convert_object(
     depth: usize,
 ) -> Result<Option<Value>, ConvertError> {
     if let Some(blob) = crate::blobs::from_v8(scope, object) {
-        return Ok(Some(Value::Blob(blob)));
+        return Ok(Some(blob.into()));
     }
     let to_json = key(scope, "toJSON");
     let to_json = object.get(scope, to_json.into()).ok_or(ConvertError::Unreadable)?;

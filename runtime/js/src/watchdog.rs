@@ -2,19 +2,24 @@
 //!
 //! A worker says when it enters its isolate and when it leaves it ([`Pulse`]): two atomic steps a turn. The watchdog
 //! looks at those that are inside; the processor time of the worker's thread since it first saw a turn is what that
-//! turn has used. Past `limits.cpu` it has the engine stop the code, again and again until the turn is over. Memory is
-//! the engine's to watch: it calls when the heap is nearly full (see `isolate.rs`).
+//! turn has used. Past what the worker allows it (`limits.cpu`; more while it loads) it has the engine stop the code,
+//! again and again until the turn is over. Memory is the engine's to watch: it calls when the heap is nearly full (see
+//! `isolate.rs`), and asks for buffers (`buffers.rs`).
 //!
 //! While no worker runs code the thread sleeps; the first one to enter its isolate wakes it.
 
+pub(crate) mod places;
+mod pulse;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use deno_core::v8::IsolateHandle;
 use kora_resource::{Exceeded, Limits};
+
+pub(crate) use pulse::Pulse;
 
 /// The bounds of classes whose component's config.yaml names none. Generous: what Harper lets run must run here. The
 /// wall time is that of Harper's `http.timeout`.
@@ -25,109 +30,42 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     concurrency: 10_000,
 };
 
+/// The bounds on loading: modules of the component's choice, and the packages that they import, take their time, so
+/// what is less than the default for a call is not meant for them.
+pub(crate) fn while_loading(limits: &Limits) -> Limits {
+    Limits {
+        cpu: limits.cpu.max(DEFAULT_LIMITS.cpu),
+        wall_time: limits.wall_time.max(DEFAULT_LIMITS.wall_time),
+        ..*limits
+    }
+}
+
 /// How often workers are looked at: the grain of `limits.cpu`.
 const TICK: Duration = Duration::from_millis(5);
 
+/// Processor time in which code that is to stop comes to its next step.
+const TO_THE_NEXT_STEP: Duration = Duration::from_millis(10);
+
 /// Ticks without a busy worker before the watchdog sleeps.
 const IDLE_TICKS: u32 = 200;
-
-/// What one worker shows of itself. A worker that gets a new isolate keeps its pulse.
-#[derive(Default)]
-pub(crate) struct Pulse {
-    /// Odd while the worker is in its isolate; grows with each entry and each exit.
-    turn: AtomicU64,
-    /// 0: none; 1: CPU; 2: memory.
-    exceeded: AtomicU8,
-    /// The worker's thread, as the system numbers it.
-    thread: AtomicU32,
-    isolate: Mutex<Option<IsolateHandle>>,
-}
-
-/// The worker is in its isolate for as long as this lives.
-pub(crate) struct Inside<'a>(&'a Pulse);
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.turn.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Pulse {
-    /// Called on the worker's thread, with a new isolate: from here on it is watched.
-    pub(crate) fn begin(self: &Arc<Self>, isolate: IsolateHandle, limits: &Limits) {
-        self.exceeded.store(0, Ordering::SeqCst);
-        self.thread.store(own_thread(), Ordering::SeqCst);
-        let before = self.lock().replace(isolate);
-        if before.is_none() {
-            WATCHDOG.watch(self, limits.cpu);
-        }
-    }
-
-    /// The worker enters its isolate.
-    pub(crate) fn enter(&self) -> Inside<'_> {
-        self.turn.fetch_add(1, Ordering::SeqCst);
-        if WATCHDOG.asleep.load(Ordering::SeqCst) {
-            WATCHDOG.thread.unpark();
-        }
-        Inside(self)
-    }
-
-    /// Has the engine stop the code that runs. Harmless where none does.
-    pub(crate) fn stop(&self, exceeded: Exceeded) {
-        let number = match exceeded {
-            Exceeded::Cpu | Exceeded::WallTime => 1,
-            Exceeded::Memory => 2,
-        };
-        // The first reason is the one that is told.
-        let _ = self.exceeded.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
-        if let Some(isolate) = &*self.lock() {
-            isolate.terminate_execution();
-        }
-    }
-
-    /// The limit that the isolate's code was stopped for.
-    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
-        match self.exceeded.load(Ordering::SeqCst) {
-            0 => None,
-            1 => Some(Exceeded::Cpu),
-            _ => Some(Exceeded::Memory),
-        }
-    }
-
-    /// The turn that runs now.
-    fn running(&self) -> Option<u64> {
-        let turn = self.turn.load(Ordering::SeqCst);
-        (turn % 2 == 1).then_some(turn)
-    }
-
-    /// The handle is whole after each statement, so one that a panic left behind is still right.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<IsolateHandle>> {
-        self.isolate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(Watchdog::start);
 
 /// The watching thread, as workers see it.
 struct Watchdog {
-    watched: Arc<Mutex<Vec<Watched>>>,
+    watched: Arc<Mutex<Vec<Weak<Pulse>>>>,
     asleep: Arc<AtomicBool>,
     thread: Thread,
 }
 
-struct Watched {
-    pulse: Weak<Pulse>,
-    cpu: Duration,
-}
-
 impl Watchdog {
     fn start() -> Watchdog {
-        let watched = Arc::<Mutex<Vec<Watched>>>::default();
+        let watched = Arc::<Mutex<Vec<Weak<Pulse>>>>::default();
         let asleep = Arc::new(AtomicBool::new(false));
         let (all, sleeps) = (watched.clone(), asleep.clone());
         let started = std::thread::Builder::new()
             .name("js-watchdog".to_owned())
-            .spawn(move || watch(&all, &sleeps));
+            .spawn(move || keep_watch(&all, &sleeps));
         let thread = match started {
             Ok(handle) => handle.thread().clone(),
             Err(error) => {
@@ -137,10 +75,18 @@ impl Watchdog {
         };
         Watchdog { watched, asleep, thread }
     }
+}
 
-    fn watch(&self, pulse: &Arc<Pulse>, cpu: Duration) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.push(Watched { pulse: Arc::downgrade(pulse), cpu });
+/// Watches a worker from now on, for as long as it lives.
+fn watch(pulse: &Arc<Pulse>) {
+    let mut watched = WATCHDOG.watched.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.push(Arc::downgrade(pulse));
+}
+
+/// Has the watchdog look, if it sleeps.
+fn wake() {
+    if WATCHDOG.asleep.load(Ordering::SeqCst) {
+        WATCHDOG.thread.unpark();
     }
 }
 
@@ -153,7 +99,7 @@ struct Seen {
 }
 
 /// The watchdog's whole life: that of the process.
-fn watch(watched: &Mutex<Vec<Watched>>, asleep: &AtomicBool) {
+fn keep_watch(watched: &Mutex<Vec<Weak<Pulse>>>, asleep: &AtomicBool) {
     let mut seen: HashMap<*const Pulse, Seen> = HashMap::new();
     let mut idle = 0;
     loop {
@@ -177,10 +123,10 @@ fn watch(watched: &Mutex<Vec<Watched>>, asleep: &AtomicBool) {
 }
 
 /// Looks at all workers; whether one of them is busy.
-fn look(watched: &Mutex<Vec<Watched>>, seen: &mut HashMap<*const Pulse, Seen>) -> bool {
+fn look(watched: &Mutex<Vec<Weak<Pulse>>>, seen: &mut HashMap<*const Pulse, Seen>) -> bool {
     let mut busy = false;
     let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-    watched.retain(|Watched { pulse, cpu }| {
+    watched.retain(|pulse| {
         let key = pulse.as_ptr();
         let Some(pulse) = pulse.upgrade() else {
             seen.remove(&key);
@@ -188,15 +134,19 @@ fn look(watched: &Mutex<Vec<Watched>>, seen: &mut HashMap<*const Pulse, Seen>) -
         };
         let Some(turn) = pulse.running() else { return true };
         busy = true;
-        let thread = pulse.thread.load(Ordering::SeqCst);
+        let thread = pulse.thread();
         match seen.get(&key) {
             Some(first) if first.turn == turn => {
                 let used = match (first.used, processor_time(thread)) {
                     (Some(before), Some(now)) => now.saturating_sub(before),
                     _ => first.began.elapsed(),
                 };
-                if used > *cpu {
+                let allowed = pulse.allowed();
+                if used > allowed {
                     pulse.stop(Exceeded::Cpu);
+                }
+                if used > allowed + TO_THE_NEXT_STEP {
+                    pulse.end();
                 }
             }
             _ => {
@@ -229,6 +179,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn loading_may_take_what_a_call_may_by_default() {
+        let second = Duration::from_secs(1);
+        let limits = Limits { cpu: second, wall_time: 1000 * second, ..DEFAULT_LIMITS };
+        let loading = while_loading(&limits);
+        assert_eq!((loading.cpu, loading.wall_time), (DEFAULT_LIMITS.cpu, 1000 * second));
+    }
+
+    #[test]
     fn a_turn_is_seen_while_it_runs() {
         let pulse = Pulse::default();
         assert_eq!(pulse.running(), None);
@@ -243,9 +201,8 @@ mod tests {
     #[test]
     fn a_turn_past_its_time_is_stopped_and_its_first_reason_kept() {
         let pulse = Arc::new(Pulse::default());
-        pulse.thread.store(own_thread(), Ordering::SeqCst);
-        let cpu = Duration::from_millis(20);
-        let watched = Mutex::new(vec![Watched { pulse: Arc::downgrade(&pulse), cpu }]);
+        pulse.allow(Duration::from_millis(20));
+        let watched = Mutex::new(vec![Arc::downgrade(&pulse)]);
         let mut seen = HashMap::new();
         assert!(!look(&watched, &mut seen));
         let inside = pulse.enter();
@@ -262,5 +219,19 @@ mod tests {
         drop(pulse);
         look(&watched, &mut seen);
         assert!(watched.lock().unwrap().is_empty() && seen.is_empty());
+    }
+
+    #[test]
+    fn only_a_buffer_that_stays_refused_stops_code() {
+        let pulse = Pulse::default();
+        let place = places::Place { file: "a.ts".to_owned(), line: 1, column: 2 };
+        pulse.refuse(vec![place.clone()]);
+        pulse.grant();
+        pulse.interrupt(Vec::new);
+        assert_eq!(pulse.exceeded(), None);
+        pulse.refuse(vec![place.clone()]);
+        pulse.interrupt(Vec::new);
+        assert_eq!(pulse.exceeded(), Some(Exceeded::Memory));
+        assert_eq!(pulse.take_places(), [place]);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use kora_resource::middleware::{Listener, Origin, Request, Step};
-use kora_resource::{Accounts, Call, Connect, Error, Reply, Result};
+use kora_resource::{Accounts, Call, Connect, Error, Exceeded, Reply, Result};
 use kora_store::{Store, Table};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,7 +25,7 @@ use crate::isolate::{Isolate, Served};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
 use crate::source::{DeclaredSources, SourceCall};
-use crate::watchdog::Pulse;
+use crate::watchdog::{self, Pulse};
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;
@@ -168,10 +168,24 @@ impl Drop for InFlight {
     }
 }
 
+/// A new isolate with the component loaded into it, which has its limits too.
 async fn load(options: &WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, LoadError> {
     let mut isolate = Isolate::new(options.clone(), pulse)?;
-    isolate.load().await?;
-    Ok(isolate)
+    let wall_time = watchdog::while_loading(&options.surroundings.limits).wall_time;
+    let loaded = {
+        let mut loading = std::pin::pin!(isolate.load());
+        let loading = std::future::poll_fn(|cx| {
+            let _inside = pulse.enter();
+            loading.as_mut().poll(cx)
+        });
+        tokio::time::timeout(wall_time, loading).await
+    };
+    match (loaded, pulse.exceeded()) {
+        (_, Some(exceeded)) => Err(isolate.stopped_while_loading(exceeded)),
+        (Err(_), None) => Err(isolate.stopped_while_loading(Exceeded::WallTime)),
+        (Ok(Err(error)), None) => Err(error),
+        (Ok(Ok(())), None) => Ok(isolate),
+    }
 }
 
 /// The thread's whole life. Code that passes a limit costs its isolate; the thread goes on with a new one.
@@ -200,8 +214,10 @@ fn run(
         if ready.send(Ok(loaded)).is_err() {
             return;
         }
+        let mut again = Vec::new();
         // What waits in the queue waits on while a new isolate is made.
-        while let Served::Stopped = isolate.serve(&mut jobs).await {
+        while let Served::Stopped(begun) = isolate.serve(&mut jobs, again).await {
+            again = begun;
             drop(isolate);
             isolate = match load(&options, &pulse).await {
                 Ok(isolate) => isolate,

@@ -31,4 +31,6 @@ pub struct Context {
     pub cache: crate::CacheControl,
     /// What middleware made of the request, by component (see [`crate::middleware`]).
     pub origins: Vec<crate::middleware::Origin>,
+    /// What the publisher says about the message that the call publishes or writes.
+    pub properties: Option<Arc<crate::MessageProperties>>,
 }

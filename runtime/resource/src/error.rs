@@ -42,8 +42,10 @@ pub enum ErrorKind {
     Conflict,
     /// 413: more bytes than the host takes.
     TooLarge,
-    /// 503: not now; trying again may help.
+    /// 503: not now; trying again may help, as `Retry-After` says.
     Unavailable,
+    /// 503: the code that was asked has given way to a newer version of itself; who asks again gets that.
+    Replaced,
     /// 500: our fault, or that of the user's code.
     Internal,
     /// Any status that user code asked for with `statusCode`.
@@ -62,7 +64,7 @@ impl ErrorKind {
             ErrorKind::NotAcceptable => 406,
             ErrorKind::Conflict => 409,
             ErrorKind::TooLarge => 413,
-            ErrorKind::Unavailable => 503,
+            ErrorKind::Unavailable | ErrorKind::Replaced => 503,
             ErrorKind::Internal => 500,
             ErrorKind::Status(status) => status,
         }
@@ -74,7 +76,7 @@ impl Error {
         let code = match kind {
             ErrorKind::Unauthenticated | ErrorKind::Forbidden => "AccessViolation",
             ErrorKind::Internal => "Error",
-            ErrorKind::Unavailable => "ServerError",
+            ErrorKind::Unavailable | ErrorKind::Replaced => "ServerError",
             ErrorKind::Invalid
             | ErrorKind::NotFound
             | ErrorKind::MethodNotAllowed(_)

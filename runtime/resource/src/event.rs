@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{Id, Record, Value};
+use crate::{Id, MessageProperties, Record, Value};
 
 /// A position in the change log of one database: 1 for its first entry, then without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -55,6 +55,8 @@ pub struct Event {
     pub version: Version,
     pub local_time: Version,
     pub value: EventValue,
+    /// What its publisher has said about it, if it said anything.
+    pub properties: Option<Arc<MessageProperties>>,
 }
 
 /// What an event carries.
@@ -121,5 +123,6 @@ impl Frame {
                 EventValue::Record(record) => record.body().len(),
                 EventValue::Message(value) => value.approximate_size(),
             }
+            + self.event.properties.as_ref().map_or(0, |properties| properties.approximate_size())
     }
 }

@@ -9,6 +9,7 @@
 //! ([`Value`], [`Id`], [`Record`]), the query language ([`Query`]), the schema language
 //! ([`schema::TableSchema`]) and the words that travel between the crates.
 
+pub mod body;
 mod cache_control;
 mod call;
 mod context;
@@ -16,6 +17,7 @@ mod error;
 mod event;
 mod id;
 mod limits;
+mod message_properties;
 pub mod middleware;
 mod pattern;
 mod position;
@@ -35,6 +37,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Epoch, Event, EventKind, EventValue, Frame, Seq, Version, Wire};
 pub use id::Id;
 pub use limits::{Exceeded, Limits};
+pub use message_properties::{MessageProperties, PayloadKind};
 pub use pattern::{Depth, Level, Pattern};
 pub use position::Position;
 pub use query::Query;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// Bounds on the work of one component's code. Each kind of code has its own defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,10 @@ pub enum Exceeded {
 }
 
 impl Limits {
-    /// What a caller is told: 503, since the code may answer others.
+    /// What the caller is told whose call it was: 503, since the code may answer others, but nothing that says that
+    /// trying again would help.
     pub fn error(&self, exceeded: Exceeded, resource: &str) -> Error {
-        Error::unavailable(match exceeded {
+        let message = match exceeded {
             Exceeded::Cpu => format!(
                 "{resource} was stopped: it used more than limits.cpu, {} ms of processor time",
                 self.cpu.as_millis()
@@ -42,7 +43,10 @@ impl Limits {
                 "{resource} was stopped: it asked for more than limits.memory, {} MiB",
                 self.memory >> 20
             ),
-        })
+        };
+        let mut error = Error::new(ErrorKind::Status(503), message);
+        error.code = "LimitExceeded".to_owned();
+        error
     }
 }
 

@@ -51,6 +51,9 @@ impl Target {
         target.is_collection = path.is_empty() || path.ends_with('/');
         target.id = match (path, schema) {
             ("", _) => None,
+            (path, Some(schema)) if schema.split_segments && path.contains('/') => {
+                Some(segments(path, schema)?)
+            }
             (path, Some(schema)) if !path.ends_with('/') => Some(schema.coerce_id(&decode(path)?)?),
             (path, _) => Some(Id::String(decode(path)?.into_owned())),
         };
@@ -104,6 +107,14 @@ impl Target {
 
 /// What may follow the first dot to choose a representation (`spec/harper-rest.md` section 1.1).
 const EXTENSIONS: [&str; 4] = ["json", "cbor", "msgpack", "csv"];
+
+/// The key of several parts that a path names in a table with `@splitSegments`; of a collection, what
+/// its keys begin with. Each part has the type of the primary key.
+fn segments(path: &str, schema: &TableSchema) -> Result<Id> {
+    let parts = path.strip_suffix('/').unwrap_or(path).split('/');
+    let parts = parts.map(|part| schema.coerce_id(&decode(part)?));
+    Ok(Id::Array(parts.collect::<Result<_>>()?))
+}
 
 fn decode(text: &str) -> Result<Cow<'_, str>> {
     percent_decode_str(text)
@@ -164,6 +175,25 @@ mod tests {
         assert_eq!(error.status(), 400);
         assert_eq!(id("/5", None).ok(), Some(Some(Id::from("5"))));
         assert_eq!(id("/%ff", None).expect_err("not UTF-8").status(), 400);
+    }
+
+    #[test]
+    fn segments_are_the_parts_of_a_key() {
+        let split = parse_one("type S @table @splitSegments { id: Any @primaryKey n: Int }");
+        let array = |parts: &[Id]| Some(Id::Array(parts.to_vec()));
+        for (text, id, collection) in [
+            ("/a", Some(Id::from("a")), false),
+            ("/a/b", array(&["a".into(), "b".into()]), false),
+            ("/a/5.n", array(&["a".into(), Id::Number(5.0)]), false),
+            ("/a%2Fb", Some(Id::from("a/b")), false),
+            ("/a%2Fb/c", array(&["a/b".into(), "c".into()]), false),
+            ("/a/", array(&["a".into()]), true),
+            ("/a/b/", array(&["a".into(), "b".into()]), true),
+            ("/", None, true),
+        ] {
+            let target = Target::parse(text, Some(&split)).expect(text);
+            assert_eq!((target.id, target.is_collection), (id, collection), "{text}");
+        }
     }
 
     #[test]

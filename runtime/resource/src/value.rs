@@ -44,8 +44,9 @@ pub enum Value {
     Date(f64),
     Array(Vec<Value>),
     Object(Map),
-    /// Content that is no part of its record.
-    Blob(Blob),
+    /// Content that is no part of its record. Boxed: it is rare, and every value is as large as the
+    /// largest.
+    Blob(Box<Blob>),
 }
 
 /// The largest integer that a double holds exactly with all its neighbours: 2^53.
@@ -115,8 +116,13 @@ impl Value {
             | Value::Date(_) => 0,
             Value::String(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            Value::Blob(Blob { content: BlobContent::Inline(bytes), .. }) => bytes.len(),
-            Value::Blob(Blob { content: BlobContent::File(_), .. }) => size_of::<BlobFile>(),
+            Value::Blob(blob) => {
+                size_of::<Blob>()
+                    + match &blob.content {
+                        BlobContent::Inline(bytes) => bytes.len(),
+                        BlobContent::File(_) => 0,
+                    }
+            }
             Value::Array(items) => items.iter().map(Value::approximate_size).sum(),
             Value::Object(map) => {
                 map.iter().map(|(name, value)| SLOT + name.len() + value.approximate_size()).sum()
@@ -126,23 +132,25 @@ impl Value {
 
     /// Whether containers nest at most `depth` deep; a scalar nests 0 deep.
     pub fn nests_within(&self, depth: usize) -> bool {
-        match self {
-            Value::Array(items) => {
-                depth > 0 && items.iter().all(|item| item.nests_within(depth - 1))
-            }
-            Value::Object(map) => {
-                depth > 0 && map.values().all(|value| value.nests_within(depth - 1))
-            }
-            Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::BigInt(_)
-            | Value::String(_)
-            | Value::Bytes(_)
-            | Value::Blob(_)
-            | Value::Date(_) => true,
+        match depth.checked_sub(1) {
+            Some(depth) => self.children().all(|child| child.nests_within(depth)),
+            None => !matches!(self, Value::Array(_) | Value::Object(_)),
         }
+    }
+
+    /// The values directly in it: the elements of an array, the properties of an object.
+    pub fn children(&self) -> impl Iterator<Item = &Value> {
+        let items = if let Value::Array(items) = self { items.as_slice() } else { &[] };
+        items.iter().chain(self.as_object().into_iter().flat_map(Map::values))
+    }
+
+    pub fn children_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        let (items, map) = match self {
+            Value::Array(items) => (Some(items), None),
+            Value::Object(map) => (None, Some(map)),
+            _scalar => (None, None),
+        };
+        items.into_iter().flatten().chain(map.into_iter().flat_map(Map::values_mut))
     }
 
     /// The property `name` of an object; `None` for anything else.
@@ -184,6 +192,12 @@ impl From<f64> for Value {
 impl From<Map> for Value {
     fn from(map: Map) -> Value {
         Value::Object(map)
+    }
+}
+
+impl From<Blob> for Value {
+    fn from(blob: Blob) -> Value {
+        Value::Blob(Box::new(blob))
     }
 }
 

@@ -111,12 +111,12 @@ impl Blobs {
         }
         if let Some(staged) = self.staged(file).filter(|staged| !staged.is_kept()) {
             let content = BlobContent::File(BlobFile { keep: Some(staged), ..file.clone() });
-            return Blob { content, content_type: blob.content_type.clone() };
+            return with_content(blob, content);
         }
         self.reading.lock().entry(file.id).or_default().readers += 1;
         let held = Held { blobs: Arc::clone(self), id: file.id };
         let content = BlobContent::File(BlobFile { keep: Some(Arc::new(held)), ..file.clone() });
-        Blob { content, content_type: blob.content_type.clone() }
+        with_content(blob, content)
     }
 
     /// A part of the content; shorter at its end. 404 if the blob is gone.
@@ -227,6 +227,10 @@ impl Blobs {
             None => self.path(&file.database, file.id),
         }
     }
+}
+
+fn with_content(blob: &Blob, content: BlobContent) -> Blob {
+    Blob { content_type: blob.content_type.clone(), name: blob.name.clone(), content }
 }
 
 fn shown_as_text(blob: &Blob) -> bool {

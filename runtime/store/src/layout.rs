@@ -2,17 +2,23 @@
 //!
 //! A record: flags (u8), version (f64 LE), created (f64 LE), expires and modified (f64 LE each, if
 //! flagged), then its MessagePack body. A log entry: kind (u8), table (u32 LE), length of the id's key (u16 LE), the key,
-//! then a record (puts), a MessagePack value (messages) or nothing, each after its version (f64 LE).
+//! then a record (puts), a MessagePack value (messages) or nothing, each after its version (f64 LE). A flag in the kind says
+//! that the version is followed by what the publisher has said about it: its length (u32 LE) and a MessagePack map.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resource::value::msgpack;
-use kora_resource::{Event, EventKind, EventValue, Record, Seq, Value, Version};
+use kora_resource::{Event, EventKind, EventValue, MessageProperties, Record, Seq, Value, Version};
 
 use crate::keys::{Key, decode_id};
 
 const EXPIRES: u8 = 1;
 const MODIFIED: u8 = 2;
 const BLOBS: u8 = 4;
+
+/// In the kind of a log entry.
+const PROPERTIES: u8 = 0x80;
 
 /// The number of a table within its database; the first four bytes of its records' keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,12 +107,19 @@ fn read_f64(bytes: &[u8]) -> Option<(f64, &[u8])> {
 /// The log entry of an event of `table`.
 pub(crate) fn write_log_entry(table: TableId, key: &[u8], event: &Event) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + key.len());
-    out.push(event.kind as u8);
+    let flag = if event.properties.is_some() { PROPERTIES } else { 0 };
+    out.push(event.kind as u8 | flag);
     out.extend_from_slice(&table.0.to_le_bytes());
     // Keys are bounded by `MAX_ID`.
     out.extend_from_slice(&(key.len() as u16).to_le_bytes());
     out.extend_from_slice(key);
     out.extend_from_slice(&event.version.0.to_le_bytes());
+    if let Some(properties) = &event.properties {
+        let bytes = msgpack::encode(&properties.to_value());
+        // They come in one packet, which is bounded.
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&bytes);
+    }
     match &event.value {
         EventValue::Absent => {}
         EventValue::Record(record) => push_record(&mut out, record),
@@ -122,12 +135,13 @@ pub(crate) struct LogEntry<'a> {
     /// The id's key.
     pub key: &'a [u8],
     pub version: Version,
+    properties: Option<&'a [u8]>,
     value: &'a [u8],
 }
 
 impl<'a> LogEntry<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Option<LogEntry<'a>> {
-        let (kind, rest) = bytes.split_first()?;
+        let (first, rest) = bytes.split_first()?;
         let kind = [
             EventKind::Put,
             EventKind::Patch,
@@ -136,13 +150,22 @@ impl<'a> LogEntry<'a> {
             EventKind::Invalidate,
         ]
         .into_iter()
-        .find(|known| *known as u8 == *kind)?;
+        .find(|known| *known as u8 == *first & !PROPERTIES)?;
         let (table, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (key, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-        let (version, value) = read_f64(rest)?;
+        let (version, rest) = read_f64(rest)?;
+        let (properties, value) = match *first & PROPERTIES {
+            0 => (None, rest),
+            _ => {
+                let (length, rest) = rest.split_first_chunk()?;
+                let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+                let (properties, rest) = rest.split_at_checked(length)?;
+                (Some(properties), rest)
+            }
+        };
         let table = TableId(u32::from_le_bytes(*table));
-        Some(LogEntry { kind, table, key, version: Version(version), value })
+        Some(LogEntry { kind, table, key, version: Version(version), properties, value })
     }
 
     pub(crate) fn event(&self, seq: Seq) -> Option<Event> {
@@ -158,6 +181,13 @@ impl<'a> LogEntry<'a> {
             version: self.version,
             local_time: self.version,
             value,
+            properties: match self.properties {
+                None => None,
+                Some(bytes) => {
+                    let value = msgpack::decode(bytes).ok()?;
+                    Some(Arc::new(MessageProperties::from_value(&value)))
+                }
+            },
         })
     }
 
@@ -201,7 +231,10 @@ mod tests {
             let id = "x".into();
             let version = Version(7.0);
             let seq = Some(Seq(3));
-            let event = Event { seq, kind, id, version, local_time: version, value };
+            let user = vec![("a".into(), "b".into())];
+            let properties = Arc::new(MessageProperties { user, ..MessageProperties::default() });
+            let properties = (kind != EventKind::Put).then_some(properties);
+            let event = Event { seq, kind, id, version, local_time: version, value, properties };
             let key = encode_id(&event.id).expect("short");
             let bytes = write_log_entry(TableId(5), &key, &event);
             let entry = LogEntry::read(&bytes).expect("an entry");

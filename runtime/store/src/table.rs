@@ -7,6 +7,7 @@
 mod bulk;
 mod cache;
 mod generated_id;
+mod kept_response;
 mod related_rights;
 mod resource;
 mod rights;

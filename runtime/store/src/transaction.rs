@@ -10,7 +10,9 @@
 use std::sync::Arc;
 
 use kora_resource::schema::ValidateMode;
-use kora_resource::{Context, Error, Id, Map, Query, Record, Result, Seq, Value, Version};
+use kora_resource::{
+    Context, Error, Id, Map, MessageProperties, Query, Record, Result, Seq, Value, Version,
+};
 
 use crate::Table;
 use crate::database::Database;
@@ -29,6 +31,8 @@ pub struct Transaction {
     context: Arc<Context>,
     /// When the records that are written from here on end.
     expires: Option<f64>,
+    /// What is said about its changes.
+    properties: Option<Arc<MessageProperties>>,
     door: Door,
 }
 
@@ -228,6 +232,12 @@ impl Transaction {
         self.expires = time;
     }
 
+    /// Has the events of its changes carry what their publisher says about them. To be called before
+    /// the first change.
+    pub(crate) fn describe(&mut self, properties: Option<Arc<MessageProperties>>) {
+        self.properties = properties;
+    }
+
     /// Whether there is such a record, own changes included. Unlike [`Transaction::get`] it does not
     /// count as read: a change of the record is no conflict.
     pub fn exists(&self, table: &Arc<Table>, id: &Id) -> Result<bool> {
@@ -278,7 +288,8 @@ impl Transaction {
     fn set(&mut self, table: &Arc<Table>) -> &mut WriteSet {
         let of = |database: &Arc<Database>| Arc::ptr_eq(database, table.owner());
         let at = self.sets.iter().position(|(database, _)| of(database)).unwrap_or_else(|| {
-            self.sets.push((Arc::clone(table.owner()), WriteSet::default()));
+            let set = WriteSet { properties: self.properties.clone(), ..WriteSet::default() };
+            self.sets.push((Arc::clone(table.owner()), set));
             self.sets.len() - 1
         });
         &mut self.sets[at].1

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use kora_resource::value::blob::has_blobs;
 use kora_resource::value::msgpack;
-use kora_resource::{Id, Map, Value, Version};
+use kora_resource::{Id, Map, MessageProperties, Value, Version};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Table;
@@ -32,6 +32,8 @@ pub(crate) struct WriteSet {
     pub messages: Vec<(Arc<Table>, Id, Key, Value)>,
     /// The new files of blobs, in their places; removed again if the set is not committed.
     pub staged: Vec<Arc<Staged>>,
+    /// What is said about all of it.
+    pub properties: Option<Arc<MessageProperties>>,
 }
 
 /// The versions that were read, `None` where there was no record. Shared with the searches that the

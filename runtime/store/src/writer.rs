@@ -164,9 +164,10 @@ impl Writer {
                                 doomed.extend_from_slice(&change.blobs.removed);
                                 let at = Position { version, seq: Seq(last.seq.0 + 1) };
                                 // What is done in silence takes no position.
-                                if let Some(event) =
-                                    apply::apply(change, txn, trees, &mut graphs, at)?
-                                {
+                                let properties = commit.set.properties.as_ref();
+                                let applied =
+                                    apply::apply(change, txn, trees, &mut graphs, at, properties)?;
+                                if let Some(event) = applied {
                                     events.push(event);
                                     last = at;
                                 }

@@ -1,14 +1,16 @@
 //! One call of a guest: an instance from the pool, the guest's answer, the commit of what it wrote, and the end of
 //! what it streams.
 //!
-//! The call runs on the guests' threads; the caller waits for the answer. What the guest streams after its answer is
-//! driven here too, so that the instance goes back to the pool only when the guest has nothing more to do. A commit
+//! A call begins on its caller's thread if it is likely to be short (`pace.rs`) and runs on the guests' threads else; the
+//! caller waits for the answer. What the guest streams after its answer is driven here too, so that the instance goes back to the pool only when the guest has nothing more to do. A commit
 //! that conflicts is the host's affair: the whole call runs again, at first at once, then one call after the other, so
 //! that calls which all change one record get through in turn.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -22,6 +24,7 @@ use crate::bindings::kora::resource::types;
 use crate::encoding::Encoding;
 use crate::guest::Guest;
 use crate::instance::{Instance, State, Writes};
+use crate::pace::{LONG, Took};
 use crate::{convert, encoding, streams};
 
 /// How often a call runs at most whose commit finds that what it read has changed.
@@ -31,7 +34,7 @@ const ATTEMPTS: usize = 20;
 const ATTEMPTS_BESIDE_OTHERS: usize = 2;
 
 /// What is asked of which resource.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) number: u32,
     pub(crate) call: Call,
@@ -45,7 +48,8 @@ enum Answer {
 
 /// Runs `work` and gives its reply; `name` is the resource's, for messages.
 pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Reply> {
-    let name: Arc<str> = name.into();
+    let (name, work): (Arc<str>, _) = (name.into(), Arc::new(work));
+    let pace = &guest.paces[work.number as usize];
     let limits = guest.info.limits;
     let deadline = Instant::now() + limits.wall_time;
     let mut line = None;
@@ -57,7 +61,16 @@ pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Rep
         }
         let (answer, answered) = oneshot::channel();
         let (this, work, name) = (guest.clone(), work.clone(), name.clone());
-        guest.engine.spawn(async move { this.perform(&name, work, deadline, answer).await });
+        let mut running =
+            Box::pin(async move { this.perform(&name, &work, deadline, answer).await });
+        let begun = Instant::now();
+        let ended = line.is_none() && pace.is_short() && poll_once(running.as_mut()).is_ready();
+        if !ended {
+            guest.engine.spawn(running);
+        }
+        if begun.elapsed() > LONG {
+            pace.note(Took::Long);
+        }
         match answered.await {
             Ok(Answer::Reply(reply)) => return reply,
             Ok(Answer::Conflict(error)) if attempt == ATTEMPTS => return Err(error),
@@ -68,11 +81,16 @@ pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Rep
     Err(Error::unavailable("the server is shutting down"))
 }
 
+/// Has a future begin here. Who polls it next need not wait to be woken: it is polled anew.
+fn poll_once(future: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
 impl Guest {
     async fn perform(
         self: Arc<Self>,
         name: &str,
-        work: Work,
+        work: &Work,
         deadline: Instant,
         answer: oneshot::Sender<Answer>,
     ) {
@@ -83,7 +101,9 @@ impl Guest {
         let limits = self.info.limits;
         let deadline = tokio::time::sleep_until(deadline);
         let mut deadline = std::pin::pin!(deadline);
+        // In this order: most calls end before their deadline is looked at for the first time.
         let ready = tokio::select! {
+            biased;
             ready = ready => ready,
             () = &mut deadline => Err(limits.error(Exceeded::WallTime, name)),
         };
@@ -104,6 +124,7 @@ impl Guest {
             });
             let mut run = std::pin::pin!(run);
             tokio::select! {
+                biased;
                 outcome = &mut run => Some(outcome),
                 () = &mut deadline => match answered.load(Ordering::Relaxed) {
                     // Nobody waits any more: what it does after its answer takes the time it takes.
@@ -113,6 +134,9 @@ impl Guest {
             }
         };
         drop(awake);
+        // The first tick may come by chance.
+        let took = if instance.meter.ticks() > 1 { Took::Long } else { Took::Short };
+        self.paces[work.number as usize].note(took);
         let error = match outcome {
             Some(Ok(())) => return self.pool.put(instance),
             Some(Err(error)) => self.trapped(&instance, name, &error),
@@ -142,7 +166,7 @@ impl Guest {
 async fn drive(
     instance: &mut Instance,
     transaction: kora_store::Transaction,
-    work: Work,
+    work: &Work,
     answer: impl FnOnce(Answer),
 ) -> wasmtime::Result<()> {
     instance.meter.reset();

@@ -6,7 +6,7 @@
 //! from the sockets. Compiling takes at most all cores but one, on blocking threads.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct GuestEngine {
 #[derive(Debug, Default)]
 struct Running {
     count: AtomicUsize,
+    /// Whether the ticker waits, or is about to.
+    asleep: AtomicBool,
     ended: Mutex<bool>,
     wake: Condvar,
 }
@@ -95,7 +97,11 @@ impl GuestEngine {
 
     /// Interrupts come for as long as the result lives.
     pub(crate) fn awake(&self) -> Awake {
-        if self.running.count.fetch_add(1, Ordering::AcqRel) == 0 {
+        // Waking is a call into the system, so only for a ticker that sleeps. It looks at the count once more after it
+        // has said so, and the order of these steps is the same for both.
+        if self.running.count.fetch_add(1, Ordering::SeqCst) == 0
+            && self.running.asleep.load(Ordering::SeqCst)
+        {
             // Taking the lock orders this with the ticker's decision to sleep.
             drop(self.running.ended.lock().unwrap_or_else(PoisonError::into_inner));
             self.running.wake.notify_one();
@@ -132,9 +138,11 @@ fn tick(engine: &Engine, running: &Running) {
     loop {
         {
             let mut ended = running.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            while !*ended && running.count.load(Ordering::Acquire) == 0 {
+            running.asleep.store(true, Ordering::SeqCst);
+            while !*ended && running.count.load(Ordering::SeqCst) == 0 {
                 ended = running.wake.wait(ended).unwrap_or_else(PoisonError::into_inner);
             }
+            running.asleep.store(false, Ordering::SeqCst);
             if *ended {
                 return;
             }

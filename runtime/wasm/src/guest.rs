@@ -15,6 +15,7 @@ use crate::engine::GuestEngine;
 use crate::error::LoadError;
 use crate::instance::{Instance, State};
 use crate::manifest::{Manifest, ResourceManifest};
+use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::{artefact, call, connect, convert, linker};
 
@@ -50,6 +51,8 @@ pub struct Guest {
     /// Calls that keep meeting conflicts run one after the other.
     pub(crate) contended: tokio::sync::Mutex<()>,
     pub(crate) manifest: Manifest,
+    /// One for each resource.
+    pub(crate) paces: Vec<Pace>,
     pre: ResourcesPre<State>,
 }
 
@@ -83,6 +86,7 @@ impl Guest {
             contended: tokio::sync::Mutex::default(),
             info,
             store,
+            paces: manifest.resources.iter().map(|_| Pace::default()).collect(),
             manifest,
             pre,
         }))
@@ -159,6 +163,7 @@ async fn ask(
 ) -> Result<Manifest, LoadError> {
     let failed = |message: String| LoadError::Start { path: path.to_owned(), message };
     let state = State::new(info, store, Default::default());
+    let meter = state.meter.clone();
     let (answer, answered) = oneshot::channel();
     let (pre, wasm, awake) = (pre.clone(), engine.wasmtime().clone(), engine.awake());
     engine.spawn(async move {
@@ -176,7 +181,10 @@ async fn ask(
         .await
         .map_err(|_| failed("it did not answer `manifest` within limits.wallTime".to_owned()))?
         .map_err(|_| failed("the engine has ended".to_owned()))?
-        .map_err(|error| failed(format!("`manifest` failed: {error:#}")))?;
+        .map_err(|error| match meter.exceeded() {
+            Some(exceeded) => failed(info.limits.error(exceeded, "`manifest`").message),
+            None => failed(format!("`manifest` failed: {error:#}")),
+        })?;
     Manifest::parse(&text).map_err(|message| LoadError::Manifest { path: path.to_owned(), message })
 }
 

@@ -65,7 +65,7 @@ impl State {
             limiter: MemoryLimiter { limit: info.limits.memory, used: 0, meter: meter.clone() },
             meter,
             // Nothing is granted: no file, no environment, no socket, and standard output goes nowhere: guests log.
-            wasi: WasiCtx::builder().build(),
+            wasi: WasiCtx::builder().allow_tcp(false).allow_udp(false).build(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`Guest`] is one loaded `.wasm`; each resource of its manifest is a [`kora_resource::Resource`] like a table or
 //! a JavaScript class. [`GuestEngine`] is what all guests of a process share: compiled code, a ticker that interrupts,
-//! and the threads that run them. No thread that drives a socket ever runs guest code.
+//! and the threads that run them. A thread that drives sockets runs a guest for one tick of the engine at most.
 //!
 //! What can fail: loading ([`LoadError`], the server keeps the old guest), and single calls (a trap, a limit: the
 //! instance is thrown away, the caller is told, the next call gets a new instance).
@@ -21,6 +21,7 @@ mod instance;
 mod limits;
 mod linker;
 mod manifest;
+mod pace;
 mod pool;
 mod streams;
 

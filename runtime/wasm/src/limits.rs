@@ -45,6 +45,11 @@ impl Meter {
         used <= allowed
     }
 
+    /// Ticks that found the instance running since its work began.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
     /// Whether the guest stopped running only because a tick asked it to.
     pub(crate) fn take_gave_way(&self) -> bool {
         self.gave_way.swap(false, Ordering::Relaxed)

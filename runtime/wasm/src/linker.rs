@@ -1,7 +1,8 @@
 //! What a guest may import, and what each refusal says.
 //!
-//! Ours: the interfaces of `kora:resource`. Of WASI the harmless part that a standard library asks for (clocks,
-//! random, standard streams, an empty file system): nothing there is granted. Sockets are not offered.
+//! Ours: the interfaces of `kora:resource`. Of WASI what a standard library or an interpreter asks for whether or not
+//! the guest uses it: clocks, random, standard streams, an empty file system, and sockets of which none can be opened.
+//! Nothing there is granted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ const VERSION: &str = "@0.1.0";
 const GUEST: &str = "kora:resource/guest@0.1.0";
 
 /// Interfaces of WASI that are linked: see `wasmtime_wasi`'s own list.
-const WASI: [&str; 5] =
-    ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/"];
+const WASI: [&str; 6] =
+    ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"];
 
 /// Links `component`; after this an instance costs microseconds.
 pub(crate) fn link(
@@ -67,11 +68,6 @@ fn check(engine: &Engine, path: &Path, component: &Component) -> Result<(), Load
             if !name.ends_with(VERSION) {
                 return Err(refuse(name, "this server offers version 0.1.0 of it"));
             }
-        } else if name.starts_with("wasi:sockets/") {
-            return Err(refuse(
-                name,
-                "guests get no sockets; use kora:resource/http with permissions.net in config.yaml",
-            ));
         } else if name.starts_with("wasi:http/") {
             return Err(refuse(
                 name,

@@ -22,6 +22,8 @@ pub(super) struct ExportedTable {
 /// What an application's schema files came to.
 pub(super) struct AppliedSchemas {
     pub(super) tables: Vec<ExportedTable>,
+    /// How many files there are.
+    pub(super) files: usize,
     /// Each begins with file and line.
     pub(super) warnings: Vec<String>,
 }
@@ -40,7 +42,9 @@ pub(super) fn apply_schemas(
     let mut schemas: Vec<TableSchema> = Vec::new();
     let mut url_directories = Vec::new();
     let mut warnings = Vec::new();
-    for file in files.list(directory).map_err(unreadable)? {
+    let listed = files.list(directory).map_err(unreadable)?;
+    let count = listed.len();
+    for file in listed {
         let text = std::fs::read_to_string(&file.path).map_err(unreadable)?;
         let parsed = schema::parse(&text, &file.path).map_err(Arc::new)?;
         let shown = file.path.display();
@@ -60,7 +64,7 @@ pub(super) fn apply_schemas(
         .zip(url_directories)
         .map(|((table, schema), url_directory)| ExportedTable { table, schema, url_directory })
         .collect();
-    Ok(AppliedSchemas { tables, warnings })
+    Ok(AppliedSchemas { tables, files: count, warnings })
 }
 
 /// Where its schema exports a table; `None` if it does not.

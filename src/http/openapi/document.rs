@@ -16,10 +16,16 @@ pub(super) fn describe(registry: &Registry, server: &str) -> Value {
     let mut schemas = Map::new();
     for registration in registrations {
         let documentation = registration.resource.documentation();
-        if documentation.as_ref().is_some_and(|documentation| documentation.hidden) {
+        let table = registration.resource.schema();
+        if documentation.as_ref().is_some_and(|documentation| documentation.hidden)
+            || table.as_ref().is_some_and(|table| table.hidden)
+        {
             continue;
         }
-        let documentation = documentation.as_deref().cloned().unwrap_or_default();
+        let mut documentation = documentation.as_deref().cloned().unwrap_or_default();
+        if let (None, Some(table)) = (&documentation.description, table) {
+            documentation.description.clone_from(&table.description);
+        }
         let described = Described { registration, documentation, name: name_of(registration) };
         described.add_schemas(&mut schemas);
         described.add_paths(&mut paths);
@@ -98,7 +104,7 @@ impl Described<'_> {
     fn add_schemas(&self, schemas: &mut Map) {
         let mut schema = match self.resource().schema() {
             Some(table) => {
-                table.attributes.iter().for_each(|a| add_nested(&a.ty, schemas));
+                shown(&table.attributes).for_each(|a| add_nested(&a.ty, schemas));
                 object_schema(&table.attributes)
             }
             None => object([("type", "object".into())]),
@@ -136,7 +142,7 @@ impl Described<'_> {
         parameters.push(path_parameter(&key, key_schema));
         paths.insert(format!("{base}/{{{key}}}"), self.item(&parameters, Place::Record));
         if let Some(table) = &table {
-            let names = table.attributes.iter().map(|a| Value::from(a.name.as_str())).collect();
+            let names = shown(&table.attributes).map(|a| Value::from(a.name.as_str())).collect();
             let schema = object([("type", "string".into()), ("enum", Value::Array(names))]);
             let property = path_parameter("property", schema);
             parameters.push(property);
@@ -165,7 +171,7 @@ impl Described<'_> {
     fn operation(&self, verb: Verb, parameters: &[Value], place: Place<'_>) -> Value {
         let mut parameters = parameters.to_vec();
         if let (Verb::Get | Verb::Delete, Place::Collection(Some(table))) = (verb, place) {
-            parameters.extend(table.attributes.iter().map(|attribute| {
+            parameters.extend(shown(&table.attributes).map(|attribute| {
                 object([
                     ("name", attribute.name.as_str().into()),
                     ("in", "query".into()),
@@ -318,17 +324,20 @@ fn content(schema: Value) -> Value {
     object(formats.map(|format| (format.media_type(), object([("schema", schema.clone())]))))
 }
 
+/// All attributes but those with `@hidden`.
+fn shown(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes.iter().filter(|attribute| !attribute.hidden)
+}
+
 fn object_schema(attributes: &[Attribute]) -> Value {
-    let properties: Map = attributes
-        .iter()
-        .map(|attribute| (attribute.name.clone(), type_schema(&attribute.ty)))
+    let properties: Map = shown(attributes)
+        .map(|attribute| (attribute.name.clone(), attribute_schema(attribute)))
         .collect();
     let mut schema = Map::from_iter([
         ("type".to_owned(), Value::from("object")),
         ("properties".to_owned(), Value::Object(properties)),
     ]);
-    let required: Vec<Value> = attributes
-        .iter()
+    let required: Vec<Value> = shown(attributes)
         .filter(|attribute| attribute.required)
         .map(|attribute| Value::from(attribute.name.as_str()))
         .collect();
@@ -338,13 +347,24 @@ fn object_schema(attributes: &[Attribute]) -> Value {
     Value::Object(schema)
 }
 
+/// The type of an attribute and what its author says of it. A reference stands alone in OpenAPI 3.0.
+fn attribute_schema(attribute: &Attribute) -> Value {
+    let mut schema = type_schema(&attribute.ty);
+    if let (Value::Object(schema), Some(text)) = (&mut schema, &attribute.description)
+        && !matches!(attribute.ty, AttributeType::Object(_))
+    {
+        schema.insert("description".to_owned(), Value::from(text.as_str()));
+    }
+    schema
+}
+
 /// Adds the types that `ty` names, and those that they name.
 fn add_nested(ty: &AttributeType, schemas: &mut Map) {
     match ty {
         AttributeType::Array(element, _) => add_nested(element, schemas),
         AttributeType::Object(object) if !schemas.contains_key(&object.name) => {
             schemas.insert(object.name.clone(), object_schema(&object.attributes));
-            object.attributes.iter().for_each(|attribute| add_nested(&attribute.ty, schemas));
+            shown(&object.attributes).for_each(|attribute| add_nested(&attribute.ty, schemas));
         }
         _ => {}
     }

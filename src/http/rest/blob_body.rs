@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, header};
+use kora_resource::body::typed;
 use kora_resource::value::Format;
 use kora_resource::{BlobSink, Context, Resource, Result, Target, Value, Verb};
 
-use crate::http::negotiation::typed;
 use crate::http::request_body::RequestBody;
 
 /// Where the body goes if it is to be a blob: the body of a PUT, PATCH or POST in a format that is

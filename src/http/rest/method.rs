@@ -40,6 +40,22 @@ pub(super) fn missing(resource: &dyn Resource, name: &str, http_method: &str) ->
     Error::new(ErrorKind::MethodNotAllowed(resource.verbs()), message)
 }
 
+/// The error of a call. Where the resource turns out to have no such method, which it tells in its own
+/// words, it is the same 405 as of those that are known to have none.
+pub(super) fn refused(
+    error: Error,
+    resource: &dyn Resource,
+    verb: Verb,
+    http_method: &str,
+) -> Error {
+    if error.status() != 405 || !error.message.ends_with("method implemented") {
+        return error;
+    }
+    let others = resource.verbs().iter().filter(|other| *other != verb).collect();
+    let kind = ErrorKind::MethodNotAllowed(others);
+    Error { kind, ..missing(resource, verb.method(), http_method) }
+}
+
 /// The `Allow` of a response to `OPTIONS`.
 pub(super) fn allowed(verbs: VerbSet) -> HeaderValue {
     let mut methods = Vec::with_capacity(Verb::ALL.len() + 1);

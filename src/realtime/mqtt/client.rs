@@ -12,7 +12,7 @@ use kora_resource::value::Format;
 use kora_resource::{Error, ErrorKind, Result, User};
 
 use super::Broker;
-use crate::http::peer::Peer;
+use crate::http::peer::{Peer, Scheme};
 
 /// A connection's client.
 #[derive(Debug, Clone)]
@@ -41,7 +41,22 @@ impl Client {
 impl Broker {
     /// The client of a TCP connection, before it has said anything.
     pub(super) fn client(&self, address: SocketAddr) -> Client {
-        Client::new(&Peer::new(address, self.admission.local_clients))
+        Client::new(&Peer::new(address, Scheme::Http, self.admission.local_clients))
+    }
+
+    /// The client of a connection behind TLS; `certified` is the user that its certificate names.
+    pub(super) fn secure_client(&self, address: SocketAddr, certified: Option<&str>) -> Client {
+        let mut client = self.client(address);
+        if let Some(name) = certified {
+            match self.accounts.user(name) {
+                Ok(Some(user)) => client.user = Some(user),
+                Ok(None) => tracing::debug!("there is no user {name}, whom a certificate names"),
+                Err(error) => {
+                    tracing::error!("the user {name} of a certificate can't be read: {error}");
+                }
+            }
+        }
+        client
     }
 
     /// The user that CONNECT names; 401 if the password is not theirs.

@@ -14,6 +14,8 @@ use mqtt_proto::v5::{
 };
 use mqtt_proto::{v3, v5};
 
+use super::delivery::push_length;
+
 /// The session expiry interval that means: never.
 pub(super) const NEVER_EXPIRES: u32 = u32::MAX;
 
@@ -50,6 +52,12 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn new(limit: usize) -> Decoder {
         Decoder { version: None, limit }
+    }
+
+    /// In the middle of a connection.
+    #[cfg(test)]
+    pub(super) fn of(version: Version, limit: usize) -> Decoder {
+        Decoder { version: Some(version), limit }
     }
 
     /// Takes the next whole packet out of `buffer`.
@@ -215,6 +223,28 @@ pub(super) fn encode(packet: &Packet, version: Version) -> Bytes {
     }
 }
 
+/// A packet without its reason string.
+pub(super) fn without_words(mut packet: Packet) -> Packet {
+    match &mut packet {
+        Packet::Connack(packet) => packet.properties.reason_string = None,
+        Packet::Puback(packet) => packet.properties.reason_string = None,
+        Packet::Pubrec(packet) => packet.properties.reason_string = None,
+        Packet::Pubrel(packet) => packet.properties.reason_string = None,
+        Packet::Pubcomp(packet) => packet.properties.reason_string = None,
+        Packet::Suback(packet) => packet.properties.reason_string = None,
+        Packet::Unsuback(packet) => packet.properties.reason_string = None,
+        Packet::Disconnect(packet) => packet.properties.reason_string = None,
+        Packet::Connect(_)
+        | Packet::Publish(_)
+        | Packet::Subscribe(_)
+        | Packet::Unsubscribe(_)
+        | Packet::Pingreq
+        | Packet::Pingresp
+        | Packet::Auth(_) => {}
+    }
+    packet
+}
+
 fn to_v3(packet: &Packet) -> Option<v3::Packet> {
     Some(match packet {
         Packet::Connack(connack) => v3::Packet::Connack(v3::Connack {
@@ -268,86 +298,6 @@ fn return_code(reason: ConnectReasonCode) -> v3::ConnectReturnCode {
     }
 }
 
-/// What varies between the PUBLISH packets of one message.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Delivery<'a> {
-    pub(super) topic: &'a str,
-    pub(super) payload: &'a [u8],
-    /// Quality of service 1 or 2 with its packet identifier; `None` for 0.
-    pub(super) tracked: Option<(mqtt_proto::QoS, u16)>,
-    pub(super) is_repeated: bool,
-    pub(super) is_retained: bool,
-    pub(super) subscription_id: Option<u32>,
-    pub(super) content_type: Option<&'a str>,
-    /// Whether changes are missing before it: a user property `gap`.
-    pub(super) follows_gap: bool,
-}
-
-impl Delivery<'_> {
-    /// A PUBLISH packet, written straight into its bytes: this is what fan-out does most.
-    pub(super) fn encode(&self, version: Version) -> Bytes {
-        let properties = match version {
-            Version::V3 => Vec::new(),
-            Version::V5 => self.properties(),
-        };
-        let id_length = if self.tracked.is_some() { 2 } else { 0 };
-        let length = 2 + self.topic.len() + id_length + properties.len() + self.payload.len();
-        let mut out = Vec::with_capacity(length + 5);
-        let quality = self.tracked.map_or(0, |(qos, _)| qos as u8);
-        let (repeated, retained) = (u8::from(self.is_repeated), u8::from(self.is_retained));
-        out.push(0x30 | repeated << 3 | quality << 1 | retained);
-        push_length(length, &mut out);
-        push_text(self.topic, &mut out);
-        if let Some((_, id)) = self.tracked {
-            out.extend_from_slice(&id.to_be_bytes());
-        }
-        out.extend_from_slice(&properties);
-        out.extend_from_slice(self.payload);
-        out.into()
-    }
-
-    fn properties(&self) -> Vec<u8> {
-        const CONTENT_TYPE: u8 = 0x03;
-        const SUBSCRIPTION_ID: u8 = 0x0B;
-        const USER_PROPERTY: u8 = 0x26;
-        let mut properties = Vec::new();
-        if let Some(content_type) = self.content_type {
-            properties.push(CONTENT_TYPE);
-            push_text(content_type, &mut properties);
-        }
-        if let Some(id) = self.subscription_id {
-            properties.push(SUBSCRIPTION_ID);
-            push_length(id as usize, &mut properties);
-        }
-        if self.follows_gap {
-            properties.push(USER_PROPERTY);
-            push_text("gap", &mut properties);
-            push_text("true", &mut properties);
-        }
-        let mut out = Vec::with_capacity(properties.len() + 2);
-        push_length(properties.len(), &mut out);
-        out.append(&mut properties);
-        out
-    }
-}
-
-fn push_length(mut length: usize, out: &mut Vec<u8>) {
-    loop {
-        let more = if length > 0x7F { 0x80 } else { 0 };
-        out.push((length & 0x7F) as u8 | more);
-        length >>= 7;
-        if length == 0 {
-            return;
-        }
-    }
-}
-
-fn push_text(text: &str, out: &mut Vec<u8>) {
-    // Topics are bounded by the length of ids and paths.
-    out.extend_from_slice(&(text.len() as u16).to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
-}
-
 /// A reason string, which the protocol bounds.
 pub(super) fn reason_string(text: &str) -> Option<Arc<str>> {
     const LONGEST: usize = 1024;
@@ -357,50 +307,13 @@ pub(super) fn reason_string(text: &str) -> Option<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mqtt_proto::{Pid, QoS, QosPid};
     use proptest::prelude::*;
 
     fn decoder(version: Version) -> Decoder {
-        Decoder { version: Some(version), limit: 1 << 20 }
+        Decoder::of(version, 1 << 20)
     }
 
     proptest! {
-        #[test]
-        fn deliveries_are_what_the_library_reads(
-            topic in "[a-z/]{0,40}",
-            payload in proptest::collection::vec(any::<u8>(), 0..400),
-            id in proptest::option::of(1..=u16::MAX),
-            subscription_id in proptest::option::of(1..=268_435_455u32),
-            is_retained: bool,
-        ) {
-            for version in [Version::V3, Version::V5] {
-                let delivery = Delivery {
-                    topic: &topic,
-                    payload: &payload,
-                    tracked: id.map(|id| (QoS::Level1, id)),
-                    is_repeated: id.is_some(),
-                    is_retained,
-                    subscription_id,
-                    content_type: Some("text/plain"),
-                    follows_gap: true,
-                };
-                let mut bytes = BytesMut::from(&delivery.encode(version)[..]);
-                let packet = decoder(version).next(&mut bytes).unwrap();
-                let Some(Packet::Publish(publish)) = packet else { panic!("{packet:?}") };
-                prop_assert_eq!(&*publish.topic_name, &topic[..]);
-                prop_assert_eq!(&publish.payload[..], &payload[..]);
-                prop_assert_eq!(publish.retain, is_retained);
-                let expected = id.map(|id| QosPid::Level1(Pid::try_from(id).unwrap()));
-                prop_assert_eq!(publish.qos_pid, expected.unwrap_or(QosPid::Level0));
-                if version == Version::V5 {
-                    let properties = publish.properties;
-                    prop_assert_eq!(properties.subscription_id.map(|id| id.value()), subscription_id);
-                    prop_assert_eq!(properties.content_type.as_deref(), Some("text/plain"));
-                    prop_assert_eq!(&*properties.user_properties[0].name, "gap");
-                }
-            }
-        }
-
         /// Whatever comes, it is a packet, a refusal or not enough: never a panic.
         #[test]
         fn garbage_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

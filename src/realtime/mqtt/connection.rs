@@ -21,11 +21,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::aliases::{IncomingAliases, OutgoingAliases};
 use super::client::Client;
 use super::codec::{self, Refusal, Version, reason_string};
-use super::session::{Session, Source as Kept};
+use super::session::{Session, Source as Origin};
 use super::sessions::{Command, Mailbox};
 use super::transport::{Arrived, Ended, Outbox, Source};
+use super::watching::Watching;
 use super::will::Will;
 use super::{Broker, Counters};
 use crate::realtime::drain::Drain;
@@ -38,8 +40,6 @@ const COMMANDS: usize = 32;
 /// Messages of the client that are being published at the same time, and as many of quality of
 /// service 2 that it has not released: our receive maximum.
 pub(super) const MOST_PUBLISHING: usize = 64;
-/// The topic aliases that a client may define.
-const TOPIC_ALIASES: u16 = 32;
 /// How often the progress of a connected client's session is stored.
 const SAVING: Duration = Duration::from_secs(5);
 /// How long the messages that a client has sent before it left may take.
@@ -65,6 +65,13 @@ enum End {
     Stopping,
 }
 
+/// Whether a client wants to be told in words why something failed, where it was only one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Wanted,
+    Unwanted,
+}
+
 struct Connection<W> {
     broker: Arc<Broker>,
     outbox: Outbox<W>,
@@ -78,8 +85,9 @@ struct Connection<W> {
     receive_maximum: usize,
     /// The largest packet that the client takes.
     packet_limit: usize,
-    /// What the client calls its topics.
-    aliases: HashMap<u16, Arc<str>>,
+    words: Words,
+    aliases: IncomingAliases,
+    outgoing: OutgoingAliases,
     feeds: HashMap<Arc<str>, Feed>,
     /// Subscriptions with quality of service 0, and those that wait for acknowledgements.
     quick: SelectAll<Fed>,
@@ -88,6 +96,7 @@ struct Connection<W> {
     publishing: FuturesOrdered<BoxFuture<'static, Published>>,
     /// Positions of what this client has published itself, for subscriptions that leave it out.
     own: HashSet<Seq>,
+    watching: Watching,
 }
 
 /// Serves one client until either side ends.
@@ -140,8 +149,15 @@ pub(super) async fn run<R, W>(
 }
 
 impl<W: AsyncWrite + Unpin + Send> Connection<W> {
+    /// Sends a packet that is no message. Reasons in words are left out where the client does not want
+    /// them, or takes no packets as large as that.
     fn send(&mut self, packet: &Packet) {
-        self.outbox.push(codec::encode(packet, self.version));
+        let is_last = matches!(packet, Packet::Connack(_) | Packet::Disconnect(_));
+        let mut bytes = codec::encode(packet, self.version);
+        if bytes.len() > self.packet_limit || self.words == Words::Unwanted && !is_last {
+            bytes = codec::encode(&codec::without_words(packet.clone()), self.version);
+        }
+        self.outbox.push(bytes);
     }
 
     async fn serve(
@@ -276,6 +292,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
         };
         drop(tokio::time::timeout(FINISHING, finishing).await);
+        if let End::Refused(refusal) = &end {
+            self.watching.failed(&refusal.text).await;
+        }
         let goodbye = match &end {
             End::Clean | End::Lost => None,
             End::Refused(refusal) => Some((refusal.reason, refusal.text.as_str())),
@@ -340,13 +359,13 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
 
     /// Has others get the shared messages that this client has not acknowledged.
     fn give_back_loans(&mut self) {
-        let is_loan = |kept: &Kept| matches!(kept, Kept::Shared(_));
+        let is_loan = |origin: &Origin| matches!(origin, Origin::Shared(_));
         let flights = self.session.in_order().into_iter();
         let ids: Vec<u16> =
             flights.filter(|(_, flight)| is_loan(&flight.source)).map(|(id, _)| id).collect();
         for id in ids {
             if let Some(flight) = self.session.settle(id)
-                && let Kept::Shared(loan) = flight.source
+                && let Origin::Shared(loan) = flight.source
                 && flight.stage == super::session::Stage::Sent
             {
                 loan.give_back();

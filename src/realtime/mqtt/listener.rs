@@ -1,42 +1,53 @@
-//! MQTT over TCP: accepting connections. A TLS acceptor would stand between the accepted stream and
-//! [`connection::run`], which takes any byte stream.
+//! MQTT over TCP and over TLS: accepting connections.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
+use super::client::Client;
 use super::transport::{Framing, Outbox, Source};
 use super::{Broker, connection};
-
-/// How long accepting pauses after it failed, which is when the process is out of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::connections;
+use crate::http::listener::report_handshake;
+use crate::tls::Tls;
 
 /// Serves until the drain begins. Connections end by themselves then.
-pub(crate) async fn run(listener: TcpListener, broker: Arc<Broker>) {
+pub(crate) async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, broker: Arc<Broker>) {
     let mut drain = broker.drain.clone();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (stream, address) = tokio::select! {
+            accepted = connections::accept(&listener) => accepted,
             () = drain.begun() => return,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!("can't accept an MQTT connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("TCP_NODELAY: {error}");
-        }
         let broker = Arc::clone(&broker);
-        tokio::spawn(async move {
-            let (read, write) = stream.into_split();
-            let outbox = Outbox::new(write, Framing::None);
-            let client = broker.client(address);
-            connection::run(broker, client, Source::Stream(read), outbox).await;
-        });
+        match &tls {
+            None => {
+                let (read, write) = stream.into_split();
+                let client = broker.client(address);
+                tokio::spawn(serve(broker, client, read, write));
+            }
+            Some(tls) => {
+                let tls = Arc::clone(tls);
+                tokio::spawn(async move {
+                    match tls.accept(stream).await {
+                        Ok(secured) => {
+                            let client = broker.secure_client(address, secured.username.as_deref());
+                            let (read, write) = tokio::io::split(secured.stream);
+                            Box::pin(serve(broker, client, read, write)).await;
+                        }
+                        Err(error) => report_handshake(address, &error),
+                    }
+                });
+            }
+        }
     }
+}
+
+async fn serve<R, W>(broker: Arc<Broker>, client: Client, read: R, write: W)
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    connection::run(broker, client, Source::Stream(read), Outbox::new(write, Framing::None)).await;
 }

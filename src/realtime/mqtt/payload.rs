@@ -1,11 +1,15 @@
 //! What a payload's bytes mean to a resource, and what a resource's value is as a payload
 //! (`spec/harper-realtime.md` section 8, "Payload decode").
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use kora_resource::body::typed;
 use kora_resource::value::{Format, json, msgpack};
 use kora_resource::{Error, Event, EventValue, Frame, Map, Result, Value, Wire};
 
-use crate::http::negotiation::typed;
+/// The type of payloads of which nothing is said and that are no JSON objects.
+const OCTETS: &str = "application/octet-stream";
 
 /// The value of a PUBLISH packet. Without a content type JSON objects are decoded and all else stays
 /// bytes, which come back as they were. 400 for a payload that is not of its type.
@@ -19,7 +23,7 @@ pub(super) fn decode(content_type: Option<&str>, payload: Bytes) -> Result<Value
         (None | Some(""), _) | (_, None) => Ok((payload.first() == Some(&b'{'))
             .then(|| json::parse(&payload).ok())
             .flatten()
-            .unwrap_or_else(|| typed("application/octet-stream", Value::Bytes(payload)))),
+            .unwrap_or_else(|| typed(OCTETS, Value::Bytes(payload)))),
         (Some(essence), _) if is_decoded(essence) => {
             let format = Format::of_media_type(essence).unwrap_or(Format::Json);
             let failed = |error| Error::invalid(format!("The payload is {error}"));
@@ -61,6 +65,9 @@ pub(super) fn of_event(frame: &Frame, format: Format) -> Bytes {
 fn encode_event(event: &Event, format: Format) -> Bytes {
     match &event.value {
         EventValue::Absent => Bytes::new(),
+        EventValue::Message(Value::String(text)) if is_said_to_be_text(event) => {
+            Bytes::copy_from_slice(text.as_bytes())
+        }
         EventValue::Message(value) => of_value(value, format),
         EventValue::Record(record) => {
             let wanted = |name: &str| matches!(name, "contentType" | "data");
@@ -75,6 +82,39 @@ fn encode_event(event: &Event, format: Format) -> Bytes {
             })
         }
     }
+}
+
+/// The media type that the payload of an event is sent with: where its publisher has named one, and
+/// where the value has its own. `None` leaves it to what client and server have agreed on.
+pub(super) fn content_type(event: &Event, format: Format) -> Option<Cow<'static, str>> {
+    let told = event.properties.as_ref().is_some_and(|said| said.content_type.is_some());
+    let own = |object: &Map| {
+        raw(object)?;
+        let own = object.get("contentType")?.as_str()?.to_owned();
+        (told || own != OCTETS).then_some(Cow::Owned(own))
+    };
+    let of_format = || told.then_some(Cow::Borrowed(format.media_type()));
+    match &event.value {
+        EventValue::Absent => None,
+        EventValue::Message(Value::String(_)) if is_said_to_be_text(event) => {
+            Some(Cow::Borrowed("text/plain"))
+        }
+        EventValue::Message(Value::Object(object)) => own(object).or_else(of_format),
+        EventValue::Message(_) => of_format(),
+        // Only what was published with a type is worth the look into the record.
+        EventValue::Record(record) if told => {
+            let wanted = |name: &str| matches!(name, "contentType" | "data");
+            let properties = msgpack::decode_properties(record.body(), wanted).ok();
+            properties.as_ref().and_then(own).or_else(of_format)
+        }
+        EventValue::Record(_) => None,
+    }
+}
+
+/// Whether the publisher has sent plain text, which goes out as it came and not as JSON.
+fn is_said_to_be_text(event: &Event) -> bool {
+    let said = event.properties.as_ref().and_then(|said| said.content_type.as_deref());
+    said.is_some_and(|said| Format::of_media_type(said) == Some(Format::Text))
 }
 
 /// The payload of a value that code has yielded.

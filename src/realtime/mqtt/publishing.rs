@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kora_resource::{Call, Error, Result, Seq, Verb};
+use kora_resource::{Call, Error, MessageProperties, Result, Seq, Verb};
 
 use super::client::Client;
 use super::stored::Leftover;
 use super::will::Will;
-use super::{Broker, payload, topics};
+use super::{Broker, payload, properties, topics};
 use crate::components::registry::Served;
 
 /// One message on its way in.
@@ -17,7 +17,7 @@ pub(super) struct Inbound {
     pub(super) topic: Arc<str>,
     pub(super) payload: Bytes,
     pub(super) is_retained: bool,
-    pub(super) content_type: Option<Arc<str>>,
+    pub(super) properties: Option<Arc<MessageProperties>>,
 }
 
 impl Broker {
@@ -33,13 +33,14 @@ impl Broker {
         client: &Client,
         inbound: Inbound,
     ) -> Result<Option<Seq>> {
-        let Inbound { topic, payload: bytes, is_retained, content_type } = inbound;
+        let Inbound { topic, payload: bytes, is_retained, properties } = inbound;
         if topic.starts_with('$') {
             return Err(Error::not_found(format!("The topic {topic} is the broker's own")));
         }
         let place = topics::of_topic(&self.components, &topic)?;
-        let context = self.context(&place.registration, client, &topic)?;
-        let content_type = content_type.or_else(|| client.content_type.clone());
+        let said = properties.as_ref().and_then(|said| said.content_type.clone());
+        let content_type = said.or_else(|| client.content_type.clone());
+        let context = self.context(&place.registration, client, &topic, properties)?;
         let (verb, body) = match (is_retained, bytes.is_empty()) {
             (true, true) => (Verb::Delete, None),
             (true, false) => (Verb::Put, Some(payload::decode(content_type.as_deref(), bytes)?)),
@@ -59,8 +60,9 @@ impl Broker {
         client: Arc<Client>,
         will: Will,
     ) {
-        let Will { topic, payload, is_retained, content_type, delay: _ } = will;
-        let inbound = Inbound { topic, payload, is_retained, content_type };
+        let Will { topic, payload, is_retained, properties, lifetime, delay: _ } = will;
+        let properties = properties::with_lifetime(properties, lifetime);
+        let inbound = Inbound { topic, payload, is_retained, properties };
         if let Err(error) = Arc::clone(self).publish(&client, inbound).await {
             tracing::warn!("the will of the MQTT client {client_id} was not published: {error}");
         }

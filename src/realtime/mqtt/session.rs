@@ -122,9 +122,18 @@ pub(super) enum Source {
     /// In the change log.
     Log(Seq),
     /// In no log: here.
-    Kept { topic: Arc<str>, payload: Bytes, is_retained: bool },
+    Kept(Arc<Kept>),
     /// With a shared subscription, which gives it to another member if this one leaves.
     Shared(Box<super::shared::Loan>),
+}
+
+/// A message that stands in no log: a current record, or what a class has yielded.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) topic: Arc<str>,
+    pub(super) payload: Bytes,
+    pub(super) is_retained: bool,
+    pub(super) content_type: Option<Arc<str>>,
 }
 
 /// How an event is to be sent.
@@ -212,6 +221,24 @@ impl Session {
                     None => self.track(filter, qos, Source::Log(seq)),
                 }
             }
+        }
+    }
+
+    /// Leaves out an event of the log that the client is not to have: its own, or one whose time is over.
+    pub(super) fn pass_over(&mut self, filter: &str, seq: Seq) {
+        let Some(subscribed) = self.subscriptions.get_mut(filter) else { return };
+        self.is_changed = true;
+        if subscribed.progress.meet(seq) != Met::Unacknowledged {
+            return;
+        }
+        let flights = self.in_flight.iter();
+        let of_event = flights.filter(|(_, flight)| {
+            matches!(flight.source, Source::Log(at) if at == seq)
+                && *flight.filter == *filter
+                && flight.stage == Stage::Sent
+        });
+        if let Some(id) = of_event.map(|(id, _)| *id).next() {
+            self.settle(id);
         }
     }
 

@@ -5,17 +5,17 @@
 //! in some seconds. What a crash takes is therefore some acknowledgements: those messages come again.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kora_resource::{
-    Call, Context, Id, Item, Map, Position, ReplyBody, Resource, Result, Seq, Target, User, Value,
-    Verb,
+    Call, Context, Id, Item, Map, MessageProperties, Position, ReplyBody, Resource, Result, Seq,
+    Target, User, Value, Verb,
 };
 use mqtt_proto::QoS;
 use mqtt_proto::v5::{RetainHandling, SubscriptionOptions};
 
 use super::codec::NEVER_EXPIRES;
+use super::properties::now;
 use super::session::{Progress, Session, Source, Stage, Subscribed};
 use super::will::Will;
 
@@ -79,7 +79,8 @@ impl SessionTables {
             ("data", Value::Bytes(will.payload.clone())),
             ("retain", Value::Bool(will.is_retained)),
             ("user", user.map_or(Value::Null, |user| Value::from(user.username.as_str()))),
-            ("contentType", will.content_type.as_deref().map_or(Value::Null, Value::from)),
+            ("properties", will.properties.as_ref().map_or(Value::Null, |said| said.to_value())),
+            ("lifetime", will.lifetime.map_or(Value::Null, |seconds| Value::Int(seconds.into()))),
         ]);
         put(&self.wills, client_id, object).await
     }
@@ -109,7 +110,11 @@ impl SessionTables {
                 topic: topic.into(),
                 payload,
                 is_retained: matches!(value.get("retain"), Some(Value::Bool(true))),
-                content_type: text("contentType").map(Into::into),
+                properties: value
+                    .get("properties")
+                    .map(|said| Arc::new(MessageProperties::from_value(said)))
+                    .filter(|said| !said.is_empty()),
+                lifetime: number(&value, "lifetime").map(|seconds| seconds as u32),
                 delay: std::time::Duration::ZERO,
             };
             wills.push(Leftover { client_id, username: text("user"), will });
@@ -135,11 +140,6 @@ async fn put(table: &Arc<dyn Resource>, id: &str, value: Value) -> Result<()> {
 
 async fn delete(table: &Arc<dyn Resource>, id: &str) -> Result<()> {
     call(table, Verb::Delete, Target::record(Id::from(id)), None).await.map(drop)
-}
-
-/// Milliseconds since the Unix epoch.
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0)
 }
 
 fn object<const N: usize>(properties: [(&str, Value); N]) -> Value {
@@ -168,7 +168,7 @@ fn to_value(session: &Session) -> Value {
         let is_showing = session
             .in_flight
             .values()
-            .any(|flight| flight.filter == *filter && matches!(flight.source, Source::Kept { .. }));
+            .any(|flight| flight.filter == *filter && matches!(flight.source, Source::Kept(_)));
         let sent = progress.sent.filter(|_| !is_showing);
         let pending = progress.pending.iter().map(|seq| Value::number(seq.0 as f64));
         object([

@@ -1,4 +1,4 @@
-//! The two carriers of packets: a byte stream (TCP, and TLS once there is one), and the binary frames
+//! The two carriers of packets: a byte stream (TCP or TLS), and the binary frames
 //! of a WebSocket with the subprotocol `mqtt`, whose borders mean nothing to packets.
 
 use std::io;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kora_resource::MessageProperties;
 use mqtt_proto::v5::LastWill;
+
+use super::properties;
 
 /// A client's last will.
 #[derive(Debug, Clone)]
@@ -12,7 +15,9 @@ pub(super) struct Will {
     pub(super) topic: Arc<str>,
     pub(super) payload: Bytes,
     pub(super) is_retained: bool,
-    pub(super) content_type: Option<Arc<str>>,
+    pub(super) properties: Option<Arc<MessageProperties>>,
+    /// For how many seconds it is worth delivering once it is published.
+    pub(super) lifetime: Option<u32>,
     /// How long the client may stay away before it is published.
     pub(super) delay: Duration,
 }
@@ -24,7 +29,8 @@ impl From<LastWill> for Will {
             topic: (&*will.topic_name).into(),
             payload: will.payload,
             is_retained: will.retain,
-            content_type: will.properties.content_type,
+            lifetime: will.properties.message_expiry_interval,
+            properties: properties::of_will(will.properties),
             delay: Duration::from_secs(delay.into()),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use hyper::header::{self, HeaderMap};
 use kora_resource::Value;
+use kora_resource::body::typed;
 use kora_resource::value::{Format, json};
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
@@ -17,7 +18,6 @@ use super::super::frame_reader::{Frame, FrameReader, ReadError};
 use super::super::frame_writer::Opcode;
 use super::super::inbox::Sender;
 use super::End;
-use crate::http::negotiation::typed;
 
 /// The largest message, in bytes, over all its fragments.
 const LARGEST_MESSAGE: usize = 100 * 1024 * 1024;
@@ -212,10 +212,23 @@ impl Assembly {
 }
 
 fn closed_by_client(payload: Bytes) -> Closed {
-    match payload.len() {
-        1 => protocol_error("A close frame with half a code"),
-        _ => Closed::ByClient(payload),
+    match payload.split_first_chunk() {
+        None if payload.is_empty() => Closed::ByClient(payload),
+        None => protocol_error("A close frame with half a code"),
+        Some((code, _)) if !is_close_code(u16::from_be_bytes(*code)) => {
+            protocol_error("A close frame with a code that there is not")
+        }
+        Some((_, reason)) if std::str::from_utf8(reason).is_err() => {
+            let reason = "The reason of a close is not UTF-8 text".to_owned();
+            Closed::Refused { code: 1007, reason }
+        }
+        Some(_) => Closed::ByClient(payload),
     }
+}
+
+/// Whether an endpoint may send it (RFC 6455, section 7.4).
+fn is_close_code(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 fn protocol_error(reason: &str) -> Closed {

@@ -42,6 +42,7 @@ async fn imports_and_exports() {
             ("url", json!(true)),
             ("dynamic", json!(5)),
             ("worker", json!([0, "string"])),
+            ("config", json!([true, 2, false])),
             ("strict", json!(true)),
             ("other", json!(["named", 7, "local"])),
         ],

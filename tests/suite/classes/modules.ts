@@ -2,7 +2,7 @@ import * as v1 from "harperdb/v1";
 import * as v2 from "harperdb/v2";
 import * as harper from "harper";
 import * as scoped from "@harperfast/harper";
-import host, { Context, IterableEventQueue, RequestTarget, Resource, tables, User } from "harperdb";
+import host, { config, Context, IterableEventQueue, RequestTarget, Resource, tables, User } from "harperdb";
 // The file is a TypeScript one; and what it exports besides is a type, imported as a value.
 import { double, Shape } from "../lib/double.js";
 import { half } from "../lib/half";
@@ -40,6 +40,7 @@ const checks: Record<string, (this: Named) => unknown> = {
   url: () => import.meta.url.endsWith("/resources/resources.ts"),
   dynamic: async () => (await import("../lib/half")).half(10),
   worker: () => [server.workerIndex, typeof server.hostname],
+  config: () => [config.rest, (config as any).jsResource.files.length, config === server.config],
   strict() {
     return this instanceof Named;
   },

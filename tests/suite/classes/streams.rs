@@ -35,6 +35,7 @@ async fn responses_have_the_heads_that_they_say() {
     let (_app, server) = serve(include_str!("streams.ts")).await;
     for (name, status, content_type, body) in [
         ("node", 200, "text/html", "<p>node</p>"),
+        ("readable", 200, "text/html", "<p>readable</p>"),
         ("typedNode", 200, "text/node", "ab"),
         ("blobBody", 200, "text/blob", "blob"),
         ("responseBlob", 200, "text/blob", "blob"),

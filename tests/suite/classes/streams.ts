@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { Resource, tables } from "harperdb";
 
 const { Dog } = tables;
@@ -53,6 +54,7 @@ const answers: Record<string, () => unknown> = {
   breaksAtOnce: () => new Response(streamOf((controller) => controller.error(new Error("torn")))),
   node: () => ({ status: 200, headers: html, body: nodeStream(bytes("<p>"), "node", bytes("</p>")) }),
   typedNode: () => ({ contentType: "text/node", data: nodeStream("a", "b") }),
+  readable: () => ({ status: 200, headers: html, body: Readable.from(["<p>", Buffer.from("readable"), "</p>"]) }),
   blobBody: () => ({ status: 200, headers: {}, body: new Blob(["blob"], { type: "text/blob" }) }),
   responseBlob: () => new Response(new Blob(["blob"], { type: "text/blob" })),
   large: () => new Response("x".repeat(300_000)),

@@ -27,6 +27,8 @@ async fn web_globals() {
             ("fetchClass", json!([[{"a": [1]}, "1"], "application/json"])),
             ("fetchStream", json!(true)),
             ("fetchFails", json!(true)),
+            ("webSocket", json!([true, {"hello": true}, {"echo": {"n": 1}}, true])),
+            ("webSocketFails", json!(true)),
             ("intl", json!(["1970-01-01T00:00:00.000Z", "1234.5", "number"])),
             ("console", json!(true)),
         ],

@@ -119,6 +119,27 @@ const checks: Record<string, (context: any) => unknown> = {
       return error instanceof TypeError;
     }
   },
+  webSocket: async (context) => {
+    const seen: unknown[] = [];
+    const socket = new WebSocket(`ws://${context.host}/Chat/`);
+    await new Promise<void>((done, fail) => {
+      socket.onerror = (event: any) => fail(event.error ?? new Error(event.message));
+      socket.onopen = () => {
+        seen.push(socket.readyState === WebSocket.OPEN);
+        socket.send(JSON.stringify({ n: 1 }));
+      };
+      socket.onmessage = ({ data }) => {
+        seen.push(JSON.parse(data));
+        if (seen.length === 3) socket.close();
+      };
+      socket.onclose = ({ wasClean }) => done(void seen.push(wasClean));
+    });
+    return seen;
+  },
+  webSocketFails: () =>
+    new Promise((done) => {
+      new WebSocket("ws://127.0.0.1:1/").onerror = (event) => done(event instanceof ErrorEvent);
+    }),
   intl: () => [new Date(0).toISOString(), (1234.5).toFixed(1), typeof performance.now()],
   console: () => {
     console.log("from console.log", { deep: [1] }, "%s", 5);
@@ -136,5 +157,12 @@ export class Web extends Resource {
   }
   post(data: any) {
     return [data, this.getContext().headers.get("x-own")];
+  }
+}
+
+export class Chat extends Resource {
+  async *connect(incoming: any) {
+    yield { hello: true };
+    for await (const message of incoming) yield { echo: message };
   }
 }

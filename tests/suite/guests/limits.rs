@@ -18,6 +18,9 @@ async fn each_limit_stops_what_passes_it_and_names_itself() {
     for (how, status, named, limit) in [
         ("loop", 503, "limits.cpu, 200 ms", Duration::from_millis(200)),
         ("memory", 503, "limits.memory, 16 MiB", Duration::from_millis(200)),
+        ("giant", 503, "limits.memory, 16 MiB", Duration::ZERO),
+        ("regex", 503, "limits.cpu, 200 ms", Duration::from_millis(200)),
+        ("storm", 503, "limits.cpu, 200 ms", Duration::from_millis(200)),
         ("sleep", 503, "limits.wallTime, 2000 ms", Duration::from_secs(2)),
         ("recursion", 500, "Bad failed: ", Duration::from_millis(200)),
         ("panic", 500, "Bad failed: ", Duration::ZERO),

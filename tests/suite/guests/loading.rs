@@ -6,8 +6,8 @@ use super::{GUEST, RUST, SCHEMA, rust};
 use crate::harness::client::Answer;
 use crate::harness::{App, guest};
 
-/// A component that says it has the guest's interface and imports sockets.
-fn asks_for_sockets() -> Vec<u8> {
+/// A component that says it has the guest's interface and imports `import`.
+fn asks_for(import: &str) -> Vec<u8> {
     let named = |name: &str| {
         let mut bytes = vec![0, name.len() as u8];
         bytes.extend(name.as_bytes());
@@ -18,7 +18,7 @@ fn asks_for_sockets() -> Vec<u8> {
         b"\0asm\x0d\0\x01\0".to_vec(),
         // One type: an instance without exports.
         section(7, vec![1, 0x42, 0]),
-        section(10, [vec![1], named("wasi:sockets/tcp@0.2.0"), vec![5, 0]].concat()),
+        section(10, [vec![1], named(import), vec![5, 0]].concat()),
         section(11, [vec![1], named("kora:resource/guest@0.1.0"), vec![5, 0, 0]].concat()),
     ]
     .concat()
@@ -43,7 +43,9 @@ async fn what_is_no_guest_of_ours_is_refused_with_the_reason() {
     app.write_bytes("resources/torn.wasm", b"\0asm\x01\0\0\0\x01\xff");
     app.write_bytes("resources/bare.wasm", b"\0asm\x01\0\0\0");
     app.write_bytes("resources/other.wasm", b"\0asm\x0d\0\x01\0");
-    app.write_bytes("resources/sockets.wasm", &asks_for_sockets());
+    app.write_bytes("resources/http.wasm", &asks_for("wasi:http/outgoing-handler@0.2.0"));
+    app.write_bytes("resources/cloud.wasm", &asks_for("cloud:queue/queue@1.0.0"));
+    app.write_bytes("resources/newer.wasm", &asks_for("kora:resource/tables@0.2.0"));
     app.write_bytes("resources/version.wasm", &of_another_version());
     app.write_bytes(GUEST, &guest::guest("examples/rust-guest"));
     let server = app.run();
@@ -52,7 +54,12 @@ async fn what_is_no_guest_of_ours_is_refused_with_the_reason() {
         ("torn.wasm", "torn.wasm: is"),
         ("bare.wasm", "is a component of another world"),
         ("other.wasm", "is a component of another world"),
-        ("sockets.wasm", "asks for wasi:sockets/tcp@0.2.0: guests get no sockets"),
+        ("http.wasm", "asks for wasi:http/outgoing-handler@0.2.0: use kora:resource/http"),
+        ("cloud.wasm", "asks for cloud:queue/queue@1.0.0: it is nothing that this server offers"),
+        (
+            "newer.wasm",
+            "asks for kora:resource/tables@0.2.0: this server offers version 0.1.0 of it",
+        ),
         ("version.wasm", "was built for kora:resource/guest@0.0.9, this server speaks"),
     ] {
         let line = server.stderr.wait_for(file);

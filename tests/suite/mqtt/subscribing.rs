@@ -94,6 +94,22 @@ async fn retain_handling_decides_whether_current_records_come() {
 }
 
 #[tokio::test]
+async fn unsubscribing_says_whether_there_was_something() {
+    let app = app();
+    let server = app.run();
+    let mut client = server.mqtt(connect("c")).await;
+    client.subscribe("Room/#", QoS::Level0).await;
+    let filters = ["Room/#", "Room/+"].map(|text| mqtt_proto::TopicFilter::try_from(text).unwrap());
+    let id = mqtt_proto::Pid::try_from(9).unwrap();
+    client.send(&mqtt_proto::v5::Unsubscribe::new(id, filters.to_vec()).into()).await;
+    let Some(mqtt_proto::v5::Packet::Unsuback(unsuback)) = client.read().await else {
+        panic!("no UNSUBACK")
+    };
+    let codes: Vec<u8> = unsuback.topics.iter().map(|code| *code as u8).collect();
+    assert_eq!((unsuback.pid, codes), (id, vec![0, 17]));
+}
+
+#[tokio::test]
 async fn options_of_version_5_hold() {
     let app = app();
     let server = app.run();

@@ -55,4 +55,9 @@ impl Watch {
     async fn post(&self, target: Target, body: Body<Dog>) -> Result<()> {
         dogs()?.publish(wanted(target.id())?, &body.0).await
     }
+
+    /// The same, from MQTT clients: a message to the topic `Watch/rex`.
+    async fn publish(&self, target: Target, body: Body<Dog>) -> Result<()> {
+        self.post(target, body).await
+    }
 }

@@ -163,4 +163,13 @@ export class Watch extends Public {
 	async post(target: RequestTarget, data: Promise<Dog>): Promise<void> {
 		await tables.Dog.publish(wanted(target), await data);
 	}
+
+	async publish(target: RequestTarget, data: Promise<Dog>): Promise<void> {
+		await this.post(target, data);
+	}
+
+	/** What an MQTT client subscribes to. */
+	subscribe(target: RequestTarget): AsyncIterable<any> {
+		return this.connect(target);
+	}
 }

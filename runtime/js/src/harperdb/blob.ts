@@ -141,9 +141,12 @@ function storedBlob(): any {
   };
 }
 
-op_kora_blob_factory((number: number, type: string, size: number) =>
-  storedBlob().stored(number, type, size)
-);
+op_kora_blob_factory((number: number, type: string, size: number, name?: string) => {
+  const blob = storedBlob().stored(number, type, size);
+  // What came as a file has its name, as a File of the web has.
+  if (name !== undefined) Object.defineProperty(blob, "name", { value: name });
+  return blob;
+});
 
 /** The number of a blob of the store; `undefined` for anything else. */
 export function blobNumber(value: any): number | undefined {

@@ -12,9 +12,12 @@ export interface User {
   role: { id: string; role: string; permission: { super_user: boolean; [database: string]: any } };
 }
 
+/** The user of the call before, which most often is the user of the next. */
+let known: User | undefined;
+
 /** A user as the host gives one, or nobody. */
 export function userOf(user: User | undefined): User | undefined {
-  return frozen(user);
+  return user === known ? known : known = frozen(user);
 }
 
 interface RequestView {
@@ -255,22 +258,30 @@ export class Context {
   }
 }
 
-const ambient = new core.AsyncVariable();
+/**
+ * What the engine carries across awaits for code of ours: the context as a property, beside those of deno_core's
+ * AsyncVariables, which copy it along when they are entered. One of these itself would cost each call an object in
+ * dictionary mode and an entry of a WeakMap, which every collection then looks at.
+ */
+class Ambient {
+  constructor(readonly kora: Context) {}
+}
 
 /** The context of the call that this code runs for, if it runs for one. */
 export function ambientContext(): Context | undefined {
-  return ambient.get();
+  return core.getAsyncContext()?.kora;
 }
 
 /** `getContext()` of the module. */
 export function getContext(): Context | Record<string, never> {
-  return ambient.get() ?? {};
+  return ambientContext() ?? {};
 }
 
 /** Runs `work` with `context` as the ambient one; what it awaits keeps it. */
 export function runWith<T>(context: Context, work: () => T): T {
   const outer = core.getAsyncContext();
-  ambient.enter(context);
+  const hasOthers = outer != null && !(outer instanceof Ambient);
+  core.setAsyncContext(hasOthers ? { __proto__: null, ...outer, kora: context } : new Ambient(context));
   try {
     return work();
   } finally {

@@ -1,5 +1,6 @@
 // From a module's exports to paths (harper-resources.md section 2).
-import { op_kora_exports, op_kora_register } from "ext:core/ops";
+import { op_kora_exports, op_kora_host, op_kora_register } from "ext:core/ops";
+import { logger } from "ext:kora/harperdb/logger.ts";
 import { overridesStatic } from "ext:kora/harperdb/pipeline.ts";
 import { findMatch } from "ext:kora/harperdb/path_match.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
@@ -131,21 +132,47 @@ function join(directory: string, name: string): string {
   return directory === "" ? below : `${directory}/${below}`;
 }
 
-/** Walks the exports of one module whose paths begin with `directory`. */
-export function walkExports(namespace: any, directory: string): void {
-  walk(namespace, directory, new Set());
+/** Walks the exports of the module in `file`; their paths begin with `directory`. */
+export function walkExports(namespace: any, directory: string, file: string): void {
+  walk(namespace, directory, file, new Set());
 }
 
-function walk(exports: any, directory: string, above: Set<object>): void {
+function walk(exports: any, directory: string, file: string, above: Set<object>): void {
   for (const [name, value] of Object.entries<any>(exports)) {
     if (isResource(value)) {
       const path = typeof value.path === "string" && value.path !== "" ? value.path : undefined;
+      const given = typeof value === "function" ? value.path : path;
+      const doubt = doubtOf(given, path ?? name);
+      if (doubt) warn(`${file}: ${name}: ${doubt}`);
       if (name === "default" && path === undefined) register(directory, value);
       register(join(directory, path ?? name), value);
     } else if (isPlainObject(value) && !above.has(value)) {
-      walk(value, join(directory, name), new Set(above).add(value));
+      walk(value, join(directory, name), file, new Set(above).add(value));
+    } else if (typeof value === "function") {
+      const verb = VERBS.find((verb) => typeof value.prototype?.[verb] === "function");
+      if (verb) {
+        warn(`${file}: ${name} has a method ${verb} but does not extend Resource: it gets no path`);
+      }
     }
   }
+}
+
+/** Once a component, not once a worker. */
+function warn(message: string): void {
+  if (op_kora_host().workerIndex === 0) logger.warn(message);
+}
+
+/** What is odd about a path that a class is exported at. */
+function doubtOf(given: unknown, path: string): string | undefined {
+  if (given !== undefined && typeof given !== "string") {
+    return `its static path is not a string but ${JSON.stringify(given) ?? typeof given}; its name is its path`;
+  }
+  const segments = path.split("/");
+  const rest = segments.findIndex((segment) => segment.startsWith("*"));
+  if (rest >= 0 && rest < segments.length - 1) {
+    return `${segments[rest]} in ${path} stands for the rest of a path only where it is the last part`;
+  }
+  return segments.includes(":") ? `a parameter in ${path} has no name` : undefined;
 }
 
 function methodsOf(resource: any): string[] {

@@ -18,11 +18,13 @@ import {
   setSurroundings,
   startPlugin,
 } from "ext:kora/harperdb/plugins.ts";
+import { mqtt } from "ext:kora/harperdb/mqtt.ts";
 import { ws } from "ext:kora/harperdb/sockets.ts";
 import { source, subscribeToSources } from "ext:kora/harperdb/source.ts";
 import { resume } from "ext:kora/harperdb/request.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
-import { authenticateUser, getUser, operation } from "ext:kora/harperdb/session.ts";
+import { operation, registerOperation } from "ext:kora/harperdb/operations.ts";
+import { authenticateUser, getUser } from "ext:kora/harperdb/session.ts";
 import { makeTable, type TableInfo } from "ext:kora/harperdb/table.ts";
 import { RequestTarget } from "ext:kora/harperdb/target.ts";
 import { transaction } from "ext:kora/harperdb/transaction.ts";
@@ -92,7 +94,8 @@ function start(): string {
     authenticateUser,
     createBlob,
     operation,
-    config: settings.config ?? {},
+    // The application's own file; the host's is `server.config`.
+    config: settings.componentConfig ?? {},
     threads: [],
     server: {
       resources,
@@ -103,14 +106,20 @@ function start(): string {
       nodes: [],
       shards: new Map(),
       http,
-      request: ignored("server.request"),
+      // In Harper, too, the two are one chain.
+      request: http,
       ws,
+      mqtt,
       upgrade: ignored("server.upgrade"),
       socket: unavailable("server.socket"),
       recordAnalytics: () => {},
+      knownGraphQLDirectives: [],
+      // Nobody keeps users for longer than a request, so there is nothing to be told of.
+      onInvalidatedUser: () => {},
       getUser,
       authenticateUser,
       operation,
+      registerOperation,
     },
   };
   const surroundings = {

@@ -68,41 +68,27 @@ export function markHostStatics(Class: any): void {
   }
 }
 
+/** Goes on with `value` now, or when it is there. */
+function after<T>(value: T | PromiseLike<T>, then: (value: T) => any): any {
+  return isThenable(value) ? Promise.resolve(value as PromiseLike<T>).then(then) : then(value as T);
+}
+
 /** Runs the pipeline for one call. */
 export function invoke(Class: any, method: Method, { target, data, context }: Arguments): any {
   const outer = ambientContext();
   const cx = context ?? outer ?? new Context();
-  const run = () =>
-    transactional<any>(
-      cx,
-      () =>
-        isThenable(data)
-          ? Promise.resolve(data).then((resolved) => enter(Class, method, target, resolved, cx))
-          : enter(Class, method, target, data, cx),
-    );
+  const enter = () => after<any>(data, (data) => load(Class, method, target, data, cx));
+  const run = () => transactional<any>(cx, enter);
   return cx === outer ? run() : runWith(cx, run);
 }
 
-function enter(Class: any, method: Method, target: RequestTarget, data: any, cx: Context): any {
-  const resource = Class.getResource(target, cx);
-  // A class may load its instance in its own time.
-  return isThenable(resource)
-    ? Promise.resolve(resource).then((resource) => load(Class, resource, method, target, data, cx))
-    : load(Class, resource, method, target, data, cx);
-}
-
-function load(
-  Class: any,
-  resource: any,
-  method: Method,
-  target: RequestTarget,
-  data: any,
-  cx: Context,
-): any {
-  const loading = method.loads && Class.loadAsInstance !== false ? resource[LOAD]?.() : undefined;
-  return loading
-    ? loading.then(() => pass(Class, resource, method, target, data, cx))
-    : pass(Class, resource, method, target, data, cx);
+/** Makes the instance, which may take its time, and has it read its record where the method looks at one. */
+function load(Class: any, method: Method, target: RequestTarget, data: any, cx: Context): any {
+  return after(Class.getResource(target, cx), (resource: any) => {
+    const loads = method.loads && Class.loadAsInstance !== false;
+    const loading = loads ? resource[LOAD]?.() : undefined;
+    return after(loading, () => pass(Class, resource, method, target, data, cx));
+  });
 }
 
 function pass(
@@ -118,14 +104,12 @@ function pass(
   cx.authorize = false;
   // In target mode the methods of tables look at `target.checkPermission` themselves.
   if (Class.loadAsInstance === false) return act(Class, resource, method, target, data);
-  const allowed = allows(resource, method.access, cx, target, data);
-  const proceed = (permitted: unknown) => {
+  return after(allows(resource, method.access, cx, target, data), (permitted) => {
     if (!permitted) throw new AccessViolation(cx.user);
     // Whoever may do this need not be asked by the table again.
     if (target.checkPermission) target.checkPermission = false;
     return act(Class, resource, method, target, data);
-  };
-  return isThenable(allowed) ? Promise.resolve(allowed).then(proceed) : proceed(allowed);
+  });
 }
 
 function allows(

@@ -74,7 +74,7 @@ function assign(attribute: DerivedInfo, value: any, set: (name: string, value: a
 }
 
 /** What a permission is asked about by way of a table's relationships. */
-class Relationships {
+export class Relationships {
   #names = new Set<string>();
   #isShownUnasked = false;
 

@@ -52,11 +52,6 @@ export class SearchResult extends ExtendedIterable<any> {
     return rows;
   }
 
-  #begin(): boolean {
-    if (this.#started) return false;
-    return this.#started = true;
-  }
-
   #end(open: boolean): void {
     abandoned.unregister(this);
     // The number of a search that has come to its end may belong to another one.
@@ -64,8 +59,10 @@ export class SearchResult extends ExtendedIterable<any> {
     this.onDone?.();
   }
 
-  *#rows(): Iterator<any> {
-    if (!this.#begin()) return;
+  /** The rows, a batch at a time; wherever the reader stops, the search in Rust is over. */
+  *#batches(): Generator<any[]> {
+    if (this.#started) return;
+    this.#started = true;
     let open = true;
     try {
       for (;;) {
@@ -74,29 +71,22 @@ export class SearchResult extends ExtendedIterable<any> {
           open = false;
           return;
         }
-        yield* rows;
+        yield rows;
       }
     } finally {
       this.#end(open);
     }
   }
 
+  *#rows(): Iterator<any> {
+    for (const rows of this.#batches()) yield* rows;
+  }
+
   /** As `#rows`, letting other requests have their turn between batches. */
   async *#awaitedRows(): AsyncIterator<any> {
-    if (!this.#begin()) return;
-    let open = true;
-    try {
-      for (;;) {
-        const rows = this.#next();
-        if (rows.length === 0) {
-          open = false;
-          return;
-        }
-        for (const row of rows) yield row;
-        if (rows.length === BATCH) await op_kora_turn();
-      }
-    } finally {
-      this.#end(open);
+    for (const rows of this.#batches()) {
+      for (const row of rows) yield row;
+      if (rows.length === BATCH) await op_kora_turn();
     }
   }
 

@@ -1,8 +1,7 @@
-// Users for code: `server.getUser`, `operation`, and the session behind a browser's cookie
+// Users for code: `server.getUser`, `authenticateUser`, and the session behind a browser's cookie
 // (harper-resources.md sections 7 and 14, harper-rest.md section 9.2).
 import {
   op_kora_authenticate,
-  op_kora_operation,
   op_kora_session,
   op_kora_session_cookie,
   op_kora_session_delete,
@@ -33,12 +32,6 @@ export async function getUser(
 ): Promise<User | undefined> {
   if (password !== undefined && password !== null) return authenticateUser(username, password);
   return frozen(op_kora_user(String(username))) ?? undefined;
-}
-
-/** Runs an operation of the operations API; with `authorize`, as the user of the context. */
-export async function operation(request: any, context?: any, authorize = false): Promise<any> {
-  const user = context?.user ?? context?.getContext?.()?.user ?? null;
-  return await op_kora_operation(JSON.stringify(request ?? {}), authorize ? JSON.stringify(user) : "");
 }
 
 /** What a session holds, with the means to change it. */

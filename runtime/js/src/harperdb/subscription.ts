@@ -1,8 +1,14 @@
 // Subscriptions to tables (harper-realtime.md sections 2 and 3). A subscription that a class returns
 // untouched from `connect` goes to the client from Rust; one that code reads is pumped in here.
-import { op_kora_events, op_kora_forward, op_kora_unsubscribe } from "ext:core/ops";
-import type { Context } from "ext:kora/harperdb/context.ts";
+import {
+  op_kora_events,
+  op_kora_forward,
+  op_kora_subscribe,
+  op_kora_unsubscribe,
+} from "ext:core/ops";
+import { ambientContext, type Context } from "ext:kora/harperdb/context.ts";
 import { IterableEventQueue } from "ext:kora/harperdb/event_queue.ts";
+import { eventFilter } from "ext:kora/harperdb/target.ts";
 
 /** Milliseconds after which no more events of a transaction are expected. */
 const TRANSACTION_GAP = 20;
@@ -154,4 +160,35 @@ export function awaitable(subscription: Subscription): SubscriptionPromise {
   }
   Object.defineProperty(promise, "queue", { get: () => subscription.queue });
   return promise;
+}
+
+/**
+ * Subscribes to table number `table` as `target` asks: an id, a target, or a plain object of options.
+ * `attributes` are those that may be told; it ends with the client of `context`.
+ */
+export function subscribeTo(
+  table: number,
+  target: any,
+  attributes: string[] | undefined,
+  context: Context | undefined,
+): SubscriptionPromise {
+  const isId = target === null || typeof target !== "object";
+  const id = isId ? target : target.id;
+  const options = isId ? {} : {
+    isCollection: Boolean(target.isCollection ?? target.includeDescendants),
+    omitCurrent: target.omitCurrent,
+    previousCount: target.previousCount,
+    startTime: target.startTime,
+    onlyChildren: target.onlyChildren,
+    resume: target.resume,
+    pattern: target.pattern,
+    ...eventFilter(target),
+    attributes,
+  };
+  const number = op_kora_subscribe(table, id ?? null, options);
+  const subscription = new Subscription(number, isId ? undefined : target, context);
+  (context ?? ambientContext())?.onClose?.push(() => subscription.close());
+  const listener = isId ? undefined : target.listener;
+  if (typeof listener === "function") subscription.on("data", listener);
+  return awaitable(subscription);
 }

@@ -3,90 +3,63 @@
 import {
   op_kora_delete,
   op_kora_exists,
-  op_kora_explain,
   op_kora_invalidate,
   op_kora_is_caching,
   op_kora_parse_target,
-  op_kora_search,
-  op_kora_subscribe,
   op_kora_validate,
-  op_kora_write,
 } from "ext:core/ops";
 import type { TableInfo } from "ext:kora/harperdb/attributes.ts";
-import { unsaved } from "ext:kora/harperdb/blob.ts";
-import { ambientContext, Context } from "ext:kora/harperdb/context.ts";
+import { ambientContext, type Context } from "ext:kora/harperdb/context.ts";
 import { ClientError, missingMethod } from "ext:kora/harperdb/errors.ts";
 import {
-  type Access,
   assertPermitted,
-  covers,
-  preserve,
   readableOf,
-  restrict,
-  rights,
   shown,
   unrestrict,
   type WriteVerb,
 } from "ext:kora/harperdb/permission.ts";
 import { BEGIN_UPDATE, EXISTS, LOAD, markHostStatics } from "ext:kora/harperdb/pipeline.ts";
-import { readRecord, TableRecord } from "ext:kora/harperdb/record.ts";
+import { readRecord } from "ext:kora/harperdb/record.ts";
 import { addDerived } from "ext:kora/harperdb/relations.ts";
 import { Resource } from "ext:kora/harperdb/resource.ts";
-import { SearchResult } from "ext:kora/harperdb/search.ts";
+import type { SearchResult } from "ext:kora/harperdb/search.ts";
 import { declareSource, readCached } from "ext:kora/harperdb/source.ts";
-import { awaitable, Subscription } from "ext:kora/harperdb/subscription.ts";
+import { subscribeTo } from "ext:kora/harperdb/subscription.ts";
 import {
-  columns,
   idOf,
   increment,
   inRecord,
   invalidData,
   isKey,
-  queryOf,
   required,
 } from "ext:kora/harperdb/table_arguments.ts";
+import { TablePermission } from "ext:kora/harperdb/table_permission.ts";
+import { TableReads } from "ext:kora/harperdb/table_reads.ts";
 import { addStatics, describe } from "ext:kora/harperdb/table_statics.ts";
-import { eventFilter, type Id, queryOptions, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
-import { TrackedRecord } from "ext:kora/harperdb/tracked.ts";
-import {
-  openTransaction,
-  type Pending,
-  readNumber,
-  settle,
-  type Transaction,
-  transactional,
-} from "ext:kora/harperdb/transaction.ts";
+import { contextOf, transact, withBlobs, Write, writeIn } from "ext:kora/harperdb/table_writes.ts";
+import { type Id, RequestTarget, toTarget } from "ext:kora/harperdb/target.ts";
+import { readNumber, settle, type Transaction } from "ext:kora/harperdb/transaction.ts";
 import { addUndeclared } from "ext:kora/harperdb/undeclared.ts";
+import { UpdatedRecord } from "ext:kora/harperdb/updated_record.ts";
 
 export type { TableInfo } from "ext:kora/harperdb/attributes.ts";
-
-/** The kinds of `op_kora_write`. */
-enum Write {
-  Put = 0,
-  Patch = 1,
-  Create = 2,
-  Publish = 3,
-}
 
 /** The class of one table, the `number`th of the worker. */
 export function makeTable(number: number, info: TableInfo): any {
   const { primaryKey } = info;
   const keyType = info.attributes.find((attribute) => attribute.isPrimaryKey)?.type;
   const textKeys = keyType === "ID" || keyType === "String";
+  const permission = new TablePermission(number, info);
 
-  class Table extends Resource implements Pending {
+  class Table extends Resource {
     static override primaryKey = primaryKey;
     static tableNumber = number;
     /** Whether `get` of an instance answers the instance itself, as Harper's fourth version does. */
     static getReturnMutable?: boolean;
     static expirationMS?: number;
 
-    #tracked: TrackedRecord | undefined;
-    /** Whether changes are stored: `update` was called. */
-    #isUpdated = false;
-    /** The transaction that saves this instance at its end. */
-    #updating: Transaction | undefined;
-    #saveScheduled = false;
+    /** The record that this is about, once somebody looks at it or changes it. */
+    #tracked: UpdatedRecord | undefined;
 
     static override getResource(target: RequestTarget, context: Context): any {
       // A target that code made of a URL has the text of an id; only the table knows its type.
@@ -135,12 +108,12 @@ export function makeTable(number: number, info: TableInfo): any {
       return op_kora_is_caching(number);
     }
 
-    get #record(): TrackedRecord {
-      return this.#tracked ??= new TrackedRecord(
+    get #record(): UpdatedRecord {
+      return this.#tracked ??= new UpdatedRecord(
         number,
         info,
         required(this.getId()),
-        () => this.getContext() ?? ambientContext(),
+        () => contextOf(this),
       );
     }
 
@@ -152,7 +125,7 @@ export function makeTable(number: number, info: TableInfo): any {
 
     [LOAD](): Promise<void> | undefined {
       if (!op_kora_is_caching(number) || !this.#isRecord || this.#tracked?.isLoaded) return undefined;
-      const context = this.getContext() ?? ambientContext();
+      const context = contextOf(this);
       const reading = readCached(number, this.getId() as Id, context, this.#allowStale);
       return reading.then((record) => this.#record.take(record));
     }
@@ -164,29 +137,13 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     #transact<T>(write: (transaction: Transaction) => T): T | Promise<T> {
-      const context = this.getContext() ?? ambientContext() ?? new Context();
-      return transactional(context, () => write(context.transaction!));
-    }
-
-    #writeIn(transaction: Transaction, kind: Write, id: Id | null | undefined, data: any): any {
-      const context = this.getContext() ?? ambientContext();
-      const expires = context?.expiresAt ?? NaN;
-      return op_kora_write(transaction.number, number, kind, id ?? null, data, expires);
+      return transact(contextOf(this), write);
     }
 
     #write(kind: Write, id: Id | undefined, data: any): any {
-      return this.#withBlobs(
-        data,
-        () => this.#transact((transaction) => this.#writeIn(transaction, kind, id, data)),
-      );
-    }
-
-    /** Writes when the blobs in `data` are saved: a record is written with its blobs or not at all. */
-    #withBlobs(data: any, write: () => any): any {
-      const waiting = unsaved(data);
-      if (!waiting) return write();
-      const context = this.getContext() ?? ambientContext() ?? new Context();
-      return transactional<any>(context, () => waiting.then(write));
+      const context = contextOf(this);
+      const write = (transaction: Transaction) => writeIn(transaction, context, number, kind, id, data);
+      return withBlobs(context, data, () => transact(context, write));
     }
 
     [EXISTS](): boolean {
@@ -216,7 +173,7 @@ export function makeTable(number: number, info: TableInfo): any {
       const target: RequestTarget = first === undefined || first === null
         ? this.ownTarget
         : toTarget(first);
-      this.#check(target, "update");
+      permission.check(this, target, "update");
       return settle(
         this.#transact((transaction) =>
           op_kora_invalidate(transaction.number, number, required(target.id))
@@ -249,15 +206,10 @@ export function makeTable(number: number, info: TableInfo): any {
       return this.#isRecord ? this.#record.get(name) : undefined;
     }
 
-    /** Whether the record has a property, for the accessors of undeclared ones. */
-    hasProperty(name: string): boolean {
-      return this.#isRecord && this.#record.has(name);
-    }
-
     set(name: string, value: unknown): void {
       if (this.#isRecord) {
         this.#record.set(name, value);
-        this.#touched();
+        this.#record.touched();
         return;
       }
       // About no record: a property of the instance like any other.
@@ -267,14 +219,13 @@ export function makeTable(number: number, info: TableInfo): any {
 
     deleteProperty(name: string): void {
       this.#record.remove(name);
-      this.#touched();
+      this.#record.touched();
     }
 
     override addTo(name: string, by: number): void {
       this.#record.add(name, by);
       // An increment is meant to be stored: nobody adds to what is thrown away.
-      this.#beginUpdate();
-      this.#touched();
+      this.#record.beginUpdate();
     }
 
     override subtractFrom(name: string, by: number): void {
@@ -294,52 +245,12 @@ export function makeTable(number: number, info: TableInfo): any {
     }
 
     [BEGIN_UPDATE](): void {
-      if (this.#isRecord) this.#beginUpdate();
-    }
-
-    #beginUpdate(): void {
-      this.#isUpdated = true;
-      const transaction = openTransaction(this.getContext() ?? ambientContext());
-      if (!transaction) {
-        this.#updating = undefined;
-        this.#scheduleSave();
-      } else if (this.#updating !== transaction) {
-        this.#updating = transaction;
-        transaction.add(this);
-      }
-    }
-
-    /** Something has changed: what is updated outside of a transaction is saved by itself. */
-    #touched(): void {
-      if (this.#isUpdated && !this.#updating?.open) this.#beginUpdate();
-    }
-
-    /** After the code that is running now has made all its changes. */
-    #scheduleSave(): void {
-      if (this.#saveScheduled) return;
-      this.#saveScheduled = true;
-      queueMicrotask(() => {
-        this.#saveScheduled = false;
-        // What fails here fails for nobody who waits: it is logged as any rejected promise is.
-        this.save();
-      });
-    }
-
-    saveInto(transaction: Transaction): void {
-      const change = this.#tracked?.change;
-      if (!change) return;
-      const kind = change.whole ? Write.Put : Write.Patch;
-      this.#writeIn(transaction, kind, this.getId() as Id, change.value);
-      this.#tracked!.saved();
+      if (this.#isRecord) this.#record.beginUpdate();
     }
 
     /** Puts what was changed into the transaction; outside of one, stores it. */
     save(): Promise<void> {
-      try {
-        return Promise.resolve(this.#transact((transaction) => this.saveInto(transaction)));
-      } catch (error) {
-        return Promise.reject(error);
-      }
+      return this.#tracked?.save() ?? Promise.resolve();
     }
 
     /**
@@ -348,9 +259,9 @@ export function makeTable(number: number, info: TableInfo): any {
      */
     update(first?: any, second?: any): any {
       const { target, data } = this.#arguments(first, second);
-      this.#check(target, "update");
+      permission.check(this, target, "update");
       if (!this.#isRecord) throw new ClientError("A primary key is required to update a record");
-      this.#beginUpdate();
+      this.#record.beginUpdate();
       if (data !== undefined && data !== null) {
         if (typeof data !== "object") throw invalidData(data);
         for (const property of Object.keys(data)) {
@@ -373,92 +284,56 @@ export function makeTable(number: number, info: TableInfo): any {
 
     #getTarget(target: RequestTarget): any {
       const context = this.getContext();
-      this.#check(target, "read");
+      permission.check(this, target, "read");
       if (target.asksForRecords) return this.search(target);
       const id = target.id;
       if (id === null || id === undefined) return describe(info);
       const mutable = Boolean((this.constructor as any).getReturnMutable) && id === this.getId();
-      const own = (this.#tracked !== undefined || mutable) && id === this.getId();
+      const own = Boolean(this.#tracked?.isInUse || mutable) && id === this.getId();
       const loading = own ? this[LOAD]() : undefined;
       if (loading) return loading.then(() => this.#getTarget(target));
       // What was assigned to an instance without a record makes one only when it is updated.
-      const exists = !own || this.#isUpdated || this.#record.record !== undefined;
+      const exists = !own || this.#record.isUpdated || this.#record.record !== undefined;
       const readable = readableOf(target);
       if (readable && target.property !== undefined) {
         assertPermitted(readable.includes(target.property), context?.user);
       }
       if (!exists) return undefined;
-      if (own) return this.#show(this.#record.current(), target, { own, mutable });
+      if (own) {
+        const record = this.#record.current();
+        return reads.show(record, target, context, () => {
+          if (!readable) return mutable ? this : record;
+          // What code sees of the loaded instance is whole: what is answered is a copy.
+          return shown({ ...record }, readable);
+        });
+      }
       const record = op_kora_is_caching(number)
         ? readCached(number, id, context, this.#allowStale)
         : readRecord(number, id, readNumber(context));
-      return settle<any, any>(record, (record) => this.#show(record, target, { own, mutable }));
-    }
-
-    /** The record as the target wants it; `own` is the one of this instance. */
-    #show(record: any, target: RequestTarget, { own, mutable }: { own: boolean; mutable: boolean }): any {
-      const context = this.getContext();
-      const readable = readableOf(target);
-      (target as any).loadedFromSource = context?.loadedFromSource;
-      if (record === undefined) return undefined;
-      const version = TableRecord.versionOf(record);
-      if (context && !(context.lastModified! >= version)) context.lastModified = version;
-      if (target.property !== undefined) {
-        if (!relationships.restricts(target, target.property)) return record[target.property];
-        return this.#selected(target, "", { select: target.property });
-      }
-      const { search, options } = target.query();
-      if (search !== "" || options?.select || relationships.restricts(target)) {
-        return this.#selected(target, search, options);
-      }
-      if (mutable && !readable) return this;
-      // What code sees of the loaded instance is whole: what is answered is a copy.
-      return readable && own ? shown({ ...record }, readable) : shown(record, readable);
-    }
-
-    /** One record with a `select` of its own. */
-    #selected(target: RequestTarget, search: string, options: any): unknown {
-      const one = { ...options, record: target.id, ...relationships.restriction(target) };
-      const found = op_kora_search(readNumber(this.getContext()), number, search, one);
-      const rows = new SearchResult(found, undefined, number);
-      for (const row of rows) return row;
-      return undefined;
+      return settle<any, any>(
+        record,
+        (record) => reads.show(record, target, context, () => shown(record, readable)),
+      );
     }
 
     search(first?: any, second?: any): SearchResult {
-      const target: any = first instanceof RequestTarget ? first : second ?? this.ownTarget;
-      this.#check(target, "read");
-      return this.#search(first, second);
-    }
-
-    #search(first?: any, second?: any): SearchResult {
       // QUERY hands over (data, target) or (target, data); both are conditions of one search.
       const targetFirst = first instanceof RequestTarget;
       const target: any = targetFirst ? first : second ?? this.ownTarget;
-      const data: any = targetFirst ? second : first;
-      const context = this.getContext();
-      const asked = target instanceof RequestTarget
-        ? target.query()
-        : { search: "", options: queryOptions(target) };
-      const given = data instanceof RequestTarget ? data.query().options : data && queryOf(data);
-      const options: any = { ...asked.options, ...given, ...relationships.restriction(target) };
-      if (target.id !== null && target.id !== undefined && target.isCollection) {
-        options.idPrefix = target.id;
-      }
-      const found = op_kora_search(readNumber(context), number, asked.search, options);
-      if (options.explain) return op_kora_explain(found);
-      return new SearchResult(found, () => columns(info, options.select), number);
+      permission.check(this, target, "read");
+      return reads.search(target, targetFirst ? second : first, this.getContext());
     }
 
     put(first: any, second?: any): any {
       const { target, data } = this.#body(first, second, "put");
       if (Array.isArray(data)) {
-        return this.#withBlobs(data, () =>
-          this.#transact((transaction) => {
-            for (const record of data) {
-              this.#writeIn(transaction, Write.Put, record[primaryKey], record);
-            }
-          }));
+        const context = contextOf(this);
+        const writeAll = (transaction: Transaction) => {
+          for (const record of data) {
+            writeIn(transaction, context, number, Write.Put, record[primaryKey], record);
+          }
+        };
+        return withBlobs(context, data, () => transact(context, writeAll));
       }
       return settle(this.#write(Write.Put, idOf(target, data, primaryKey), data), () => undefined);
     }
@@ -496,19 +371,19 @@ export function makeTable(number: number, info: TableInfo): any {
       const target: RequestTarget = first === undefined || first === null
         ? this.ownTarget
         : toTarget(first);
-      this.#check(target, "delete");
+      permission.check(this, target, "delete");
       return this.#transact((transaction) => {
         if (!target.asksForRecords) {
           op_kora_delete(transaction.number, number, required(target.id));
           return true;
         }
-        const { attributes, permission } = relationships.restriction(target);
-        if (attributes || permission) {
+        const withheld = relationships.restriction(target);
+        if (withheld.attributes || withheld.permission) {
           // What is deleted must not tell of what is withheld; deleting it needs its whole records.
           for (const _ of this.search(target)) break;
           unrestrict(target);
         }
-        for (const record of this.#search(target)) {
+        for (const record of reads.search(target, undefined, this.getContext())) {
           op_kora_delete(transaction.number, number, record[primaryKey]);
         }
         return true;
@@ -517,106 +392,34 @@ export function makeTable(number: number, info: TableInfo): any {
 
     publish(first: any, second?: any): any {
       const { target, data } = this.#arguments(first, second);
-      this.#checkWrite(target, data, "publish");
+      permission.checkWrite(this, target, data, "publish");
       return settle(this.#write(Write.Publish, target.id, data ?? null), () => undefined);
     }
 
     override subscribe(first?: any): any {
       const target: any = first ?? this.ownTarget;
-      const context = this.getContext();
-      if (target instanceof RequestTarget) this.#check(target, "read");
-      const primitive = target === null || typeof target !== "object";
-      const id = primitive ? target : target.id;
-      const options = primitive ? {} : {
-        isCollection: Boolean(target.isCollection ?? target.includeDescendants),
-        omitCurrent: target.omitCurrent,
-        previousCount: target.previousCount,
-        startTime: target.startTime,
-        onlyChildren: target.onlyChildren,
-        resume: target.resume,
-        pattern: target.pattern,
-        ...eventFilter(target),
-        attributes: readableOf(target) ?? readableOf(this.ownTarget),
-      };
-      const subscription = new Subscription(
-        op_kora_subscribe(number, id ?? null, options),
-        primitive ? undefined : target,
-        context,
-      );
-      (context ?? ambientContext())?.onClose?.push(() => subscription.close());
-      const listener = primitive ? undefined : target.listener;
-      if (typeof listener === "function") subscription.on("data", listener);
-      return awaitable(subscription);
-    }
-
-    /** What the caller may do: the permission that a target in target mode is to be checked against. */
-    #permission(target: any): unknown {
-      // In instance mode `allowRead` and its siblings have decided already (section 11).
-      if ((this.constructor as any).loadAsInstance !== false) return undefined;
-      const permission = target?.checkPermission;
-      if (!permission) return undefined;
-      return permission === true ? this.getContext()?.user?.role?.permission ?? {} : permission;
-    }
-
-    #rights(permission: unknown, access: Access) {
-      return rights(permission, info.database, info.table, access);
-    }
-
-    #check(target: any, access: Exclude<Access, "insert">): void {
-      const permission = this.#permission(target);
-      if (!permission) return;
-      const user = this.getContext()?.user;
-      assertPermitted(this.#rights(permission, access).may, user);
-      if (access !== "update") {
-        restrict(target, this.#rights(permission, "read").attributes, permission);
-      }
-    }
-
-    #checkWrite(target: RequestTarget, data: any, verb: WriteVerb): void {
-      const permission: any = this.#permission(target);
-      if (!permission || permission.super_user) return;
-      const context = this.getContext();
-      for (const record of Array.isArray(data) ? data : [data]) {
-        // What is made or said within a record changes it, whether it is there or not.
-        const isWithin = verb === "post" || verb === "publish";
-        const id = isWithin ? inRecord(target) : idOf(target, record, primaryKey);
-        const looks = (verb === "put" || verb === "patch") && id !== null && id !== undefined;
-        const current = looks ? readRecord(number, id, readNumber(context)) : undefined;
-        const changes = isWithin ? id !== undefined : current !== undefined;
-        const { may, attributes } = this.#rights(permission, changes ? "update" : "insert");
-        assertPermitted(may && covers(attributes, record, primaryKey), context?.user);
-        if (verb === "put") preserve(attributes, record, current);
-      }
+      if (target instanceof RequestTarget) permission.check(this, target, "read");
+      const readable = readableOf(target) ?? readableOf(this.ownTarget);
+      return subscribeTo(number, target, readable, this.getContext());
     }
 
     override allowRead(user: any, target?: any, _context?: unknown): any {
-      const permission = user?.role?.permission;
-      const { may, attributes } = this.#rights(permission, "read");
-      if (may) restrict(target ?? this.ownTarget, attributes, permission);
-      return may;
+      return permission.allowRead(user, target ?? this.ownTarget);
     }
 
     override allowCreate(user: any, data?: any, context?: unknown): any {
       // Making something within a record that is there changes that record.
       if (this.#isRecord && this.doesExist()) return this.allowUpdate(user, data, context);
-      const { may, attributes } = this.#rights(user?.role?.permission, "insert");
-      return may && covers(attributes, data, primaryKey);
+      return permission.allowCreate(user, data);
     }
 
     override allowUpdate(user: any, data?: any, context?: any): any {
-      const { may, attributes } = this.#rights(user?.role?.permission, "update");
-      if (!may || !covers(attributes, data, primaryKey)) return false;
-      const replaces = attributes && data && context?.method === "PUT" && this.doesExist();
-      if (replaces) preserve(attributes, data, this.getRecord());
-      return true;
+      const replaces = () => context?.method === "PUT" && this.doesExist();
+      return permission.allowUpdate(user, data, () => replaces() ? this.getRecord() : undefined);
     }
 
     override allowDelete(user: any, target?: any, _context?: unknown): any {
-      const permission = user?.role?.permission;
-      const { may } = this.#rights(permission, "delete");
-      const read = this.#rights(permission, "read");
-      if (may) restrict(target ?? this.ownTarget, read.attributes, permission);
-      return may;
+      return permission.allowDelete(user, target ?? this.ownTarget);
     }
 
     /** The argument orders: `(data)`, `(data, target)` and `(target, data)`. */
@@ -629,7 +432,7 @@ export function makeTable(number: number, info: TableInfo): any {
     #body(first: any, second: any, verb: WriteVerb): { target: RequestTarget; data: any } {
       const { target, data } = this.#arguments(first, second);
       if (data === null || typeof data !== "object") throw invalidData(data);
-      this.#checkWrite(target, data, verb);
+      permission.checkWrite(this, target, data, verb);
       return { target, data };
     }
   }
@@ -650,6 +453,7 @@ export function makeTable(number: number, info: TableInfo): any {
   }
   Object.defineProperty(Table, "name", { value: info.table });
   const relationships = addDerived(Table, number);
+  const reads = new TableReads(number, info, relationships);
   markHostStatics(Table);
   return Table;
 }

@@ -29,10 +29,10 @@ function attributeOf(info: TableInfo, name: string): AttributeInfo | undefined {
 }
 
 export class TrackedRecord {
-  #table: number;
+  protected readonly table: number;
+  protected readonly id: Id;
+  protected readonly context: () => Context | undefined;
   #info: TableInfo;
-  #id: Id;
-  #context: () => Context | undefined;
   #record: TableRecord | undefined;
   #loaded = false;
   /** What was assigned; `undefined` for what was deleted. */
@@ -42,18 +42,18 @@ export class TrackedRecord {
   #handed: Map<string, { value: unknown; stored: unknown }> | undefined;
 
   constructor(table: number, info: TableInfo, id: Id, context: () => Context | undefined) {
-    this.#table = table;
+    this.table = table;
     this.#info = info;
-    this.#id = id;
-    this.#context = context;
+    this.id = id;
+    this.context = context;
   }
 
   /** The record as it is stored; `undefined` where there is none. Looking at it counts as a read. */
   get record(): any {
     if (!this.#loaded) {
       // Before the record is read, what is pending is saved, this one's changes too.
-      const transaction = readNumber(this.#context());
-      this.#record = readRecord(this.#table, this.#id, transaction);
+      const transaction = readNumber(this.context());
+      this.#record = readRecord(this.table, this.id, transaction);
       this.#loaded = true;
     }
     return this.#record;
@@ -67,6 +67,12 @@ export class TrackedRecord {
 
   get isLoaded(): boolean {
     return this.#loaded;
+  }
+
+  /** Whether code has looked at the record or changed something in it. */
+  get isInUse(): boolean {
+    return this.#loaded || this.#assigned !== undefined || this.#increments !== undefined ||
+      this.#handed !== undefined;
   }
 
   /** A property with what was changed in it. */
@@ -94,7 +100,7 @@ export class TrackedRecord {
       throw new ClientError(`Property ${name} is not allowed`);
     }
     const stored = attribute ? assignable(attribute, value) : value;
-    if (name === this.#info.primaryKey && !sameValue(stored, this.#id)) {
+    if (name === this.#info.primaryKey && !sameValue(stored, this.id)) {
       throw new ClientError("The primary key of a record can not be changed");
     }
     this.#increments?.delete(name);
@@ -150,7 +156,7 @@ export class TrackedRecord {
     const stored = this.record;
     const merged: any = stored
       ? TableRecord.like(stored, stored)
-      : { [this.#info.primaryKey]: this.#id };
+      : { [this.#info.primaryKey]: this.id };
     for (const name of Object.keys(changes)) {
       const value = this.get(name);
       if (value === undefined) delete merged[name];

@@ -25,10 +25,16 @@ export class Transaction {
   #timestamp = 0;
   #pending: Set<Pending> | undefined;
   #saving = false;
+  /** Whose request it is: what the sources of caching tables are told. */
+  #context: Context | undefined;
+
+  constructor(context?: Context) {
+    this.#context = context;
+  }
 
   /** The number of the write set in Rust, made on first use. */
   get number(): number {
-    if (this.#number < 0) this.#number = op_kora_begin();
+    if (this.#number < 0) this.#number = op_kora_begin(this.#context?.call ?? -1);
     return this.#number;
   }
 
@@ -121,7 +127,7 @@ export function settle<T, U>(value: T | Promise<T>, then: (value: T) => U): U | 
  */
 export function transactional<T>(context: Context, work: () => T | Promise<T>): T | Promise<T> {
   if (openTransaction(context)) return work();
-  const transaction = new Transaction();
+  const transaction = new Transaction(context);
   context.transaction = transaction;
   let result: T | Promise<T>;
   try {

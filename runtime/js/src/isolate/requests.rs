@@ -34,6 +34,7 @@ impl Isolate {
         self.resume_context(&context);
         let body = self.js.op_state().borrow_mut().borrow_mut::<Bodies>().insert(body);
         let number = self.insert(PendingCall::new(None, context, None, Answer::Steps(steps)));
+        self.entered = Some(number);
         let Some(entry) = &self.entry else { return };
         let function = entry.request.clone();
         deno_core::scope!(scope, self.js);

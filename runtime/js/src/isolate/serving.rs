@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use deno_core::PollEventLoopOptions;
 use kora_resource::Exceeded;
-use kora_resource::middleware::Step;
 use tokio::sync::mpsc;
 
 use super::Isolate;
 use crate::error::describe;
 use crate::open_transactions::{ABORTED, FLAGGED, Overdue};
-use crate::ops::host::OpenItems;
-use crate::state::{Answer, PendingCall, WorkerState};
+use crate::state::WorkerState;
 use crate::worker::Job;
 
 /// How often transactions that were left open are looked for.
@@ -25,20 +23,31 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(crate) enum Served {
     /// Nobody has anything to ask any more.
     ToTheEnd,
-    /// Its code passed a limit and was stopped. What it has begun is answered with that; the isolate is of no more use.
-    Stopped,
+    /// Its code passed a limit and was stopped; the isolate is of no more use. What it had begun is answered with that,
+    /// but for these jobs, which another isolate may answer.
+    Stopped(Vec<Job>),
 }
 
 impl Isolate {
     /// Serves until the last handle of the worker is gone, then lets what was begun come to its end,
     /// for at most [`DRAIN`]: `finally` blocks run, and what they write is committed.
-    pub(crate) async fn serve(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Served {
+    ///
+    /// `again` is what an isolate before this one had begun and not answered.
+    pub(crate) async fn serve(
+        &mut self,
+        jobs: &mut mpsc::Receiver<Job>,
+        again: Vec<Job>,
+    ) -> Served {
+        self.pulse.allow(self.limits.cpu);
+        let mut again = again.into_iter();
         let mut sweeps = tokio::time::interval(SWEEP);
         sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let served = std::future::poll_fn(|cx| self.poll_serve(cx, jobs, &mut sweeps)).await;
+        let served =
+            std::future::poll_fn(|cx| self.poll_serve(cx, jobs, &mut again, &mut sweeps)).await;
         if let Err(exceeded) = served {
-            self.abandon(exceeded);
-            return Served::Stopped;
+            let mut begun = self.abandon(exceeded);
+            begun.extend(again);
+            return Served::Stopped(begun);
         }
         for (_, socket) in &self.js.op_state().borrow().borrow::<WorkerState>().sockets {
             socket.leave();
@@ -58,62 +67,20 @@ impl Isolate {
         Served::ToTheEnd
     }
 
-    /// Answers all that was begun with the limit that its code passed. Whose code it was is known where a method was
-    /// being entered and where there is one call only; else the component is named.
-    fn abandon(&mut self, exceeded: Exceeded) {
-        let op_state = self.js.op_state();
-        let mut op_state = op_state.borrow_mut();
-        let state = op_state.borrow_mut::<WorkerState>();
-        let names: Vec<String> =
-            state.exports.entries().into_iter().map(|entry| entry.class.name).collect();
-        let application = self.application.to_string();
-        let calls: Vec<PendingCall> = state.calls.drain().collect();
-        let known = match (self.entered, calls.as_slice()) {
-            (Some(export), _) => Some(export),
-            (None, [call]) => call.export,
-            (None, _) => None,
-        };
-        let title = known.and_then(|export| names.get(export)).unwrap_or(&application);
-        let error = self.limits.error(exceeded, title);
-        let running: Vec<&str> = calls
-            .iter()
-            .map(|call| {
-                let name = call.export.and_then(|export| names.get(export));
-                name.map_or("middleware or a source", String::as_str)
-            })
-            .collect();
-        tracing::error!(
-            target: "component", application = %self.application,
-            "{error}; calls that ran: [{}]; its worker starts again", running.join(", ")
-        );
-        for call in calls {
-            // A caller that is gone does not ask.
-            match call.into_answer() {
-                Some(Answer::Reply(answer)) => drop(answer.send(Err(error.clone()))),
-                Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error.clone()))),
-                Some(Answer::Steps(steps)) => {
-                    drop(steps.try_send(Step::Answer(Err(error.clone()))));
-                }
-                Some(Answer::Loaded(answer)) => drop(answer.send(Err(error.clone()))),
-                Some(Answer::Written(answer)) => drop(answer.send(Err(error.clone()))),
-                None => {}
-            }
-        }
-        for (_, socket) in &state.sockets {
-            socket.finish(Some(error.clone()));
-        }
-        op_state.borrow_mut::<OpenItems>().fail(&error);
-    }
-
     fn poll_serve(
         &mut self,
         cx: &mut TaskContext<'_>,
         jobs: &mut mpsc::Receiver<Job>,
+        again: &mut std::vec::IntoIter<Job>,
         sweeps: &mut tokio::time::Interval,
     ) -> Poll<Result<(), Exceeded>> {
         let mut closed = false;
         loop {
-            match jobs.poll_recv(cx) {
+            let next = match again.next() {
+                Some(job) => Poll::Ready(Some(job)),
+                None => jobs.poll_recv(cx),
+            };
+            match next {
                 Poll::Ready(Some(job)) => {
                     self.begin(job);
                     if let Some(exceeded) = self.pulse.exceeded() {

@@ -7,7 +7,7 @@ use kora_resource::value::Blob;
 use crate::blobs::{self, Open};
 use crate::error::OpError;
 
-/// Has blobs be made by this function from now on: `(number, type, size) => Blob`.
+/// Has blobs be made by this function from now on: `(number, type, size, name) => Blob`.
 #[op2(nofast)]
 pub(crate) fn op_kora_blob_factory<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,

@@ -269,19 +269,18 @@ pub(crate) fn op_kora_fail(
     #[smi] export: u32,
 ) {
     let worker = state.borrow_mut::<WorkerState>();
-    let Some(pending) = worker.calls.try_remove(call as usize) else { return };
+    let Some(answer) = worker.take_answer(call) else { return };
     let verbs = worker.exports.verbs(export as usize);
     let mut error = Error::new(kind_of(status, verbs), message);
     error.code = code.to_owned();
     error.stack = (!stack.is_empty()).then(|| stack.to_owned());
-    match pending.into_answer() {
+    match answer {
         // A receiver that is gone means that the client has left: there is nobody to tell.
-        Some(Answer::Reply(reply)) => drop(reply.send(Err(error))),
-        Some(Answer::Loaded(answer)) => drop(answer.send(Err(error))),
-        Some(Answer::Written(answer)) => drop(answer.send(Err(error))),
-        Some(Answer::Outgoing { answer, .. }) => drop(answer.send(Err(error))),
-        Some(Answer::Steps(steps)) => drop(steps.try_send(Step::Answer(Err(error)))),
-        None => {}
+        Answer::Reply(reply) => drop(reply.send(Err(error))),
+        Answer::Loaded(answer) => drop(answer.send(Err(error))),
+        Answer::Written(answer) => drop(answer.send(Err(error))),
+        Answer::Outgoing { answer, .. } => drop(answer.send(Err(error))),
+        Answer::Steps(steps) => drop(steps.try_send(Step::Answer(Err(error)))),
     }
 }
 
@@ -304,9 +303,7 @@ pub(crate) fn kind_of(status: u32, verbs: VerbSet) -> ErrorKind {
 }
 
 fn answer(state: &mut OpState, call: u32, reply: Reply) {
-    if let Some(pending) = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize)
-        && let Some(Answer::Reply(sender)) = pending.into_answer()
-    {
+    if let Some(Answer::Reply(sender)) = state.borrow_mut::<WorkerState>().take_answer(call) {
         // A receiver that is gone means that the client has left: there is nobody to tell.
         drop(sender.send(Ok(reply)));
     }

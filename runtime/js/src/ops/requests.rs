@@ -160,10 +160,8 @@ pub(crate) fn op_kora_answer(
     #[smi] body: i32,
 ) {
     let body = state.borrow_mut::<Bodies>().take(body);
-    let Some(pending) = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize) else {
-        return;
-    };
-    let Some(Answer::Steps(steps)) = pending.into_answer() else { return };
+    let answer = state.borrow_mut::<WorkerState>().take_answer(call);
+    let Some(Answer::Steps(steps)) = answer else { return };
     let status = u16::try_from(status).unwrap_or(500);
     let response = (status != 0).then(|| Response {
         status,

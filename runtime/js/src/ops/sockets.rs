@@ -189,9 +189,7 @@ pub(crate) fn op_kora_socket(state: &mut OpState, #[smi] call: u32) -> i32 {
 #[op2(fast)]
 pub(crate) fn op_kora_accept(state: &mut OpState, #[smi] call: u32, nothing: bool) {
     let worker = state.borrow_mut::<WorkerState>();
-    if let Some(pending) = worker.calls.try_remove(call as usize)
-        && let Some(Answer::Outgoing { answer, .. }) = pending.into_answer()
-    {
+    if let Some(Answer::Outgoing { answer, .. }) = worker.take_answer(call) {
         // A receiver that is gone has told the socket that its client is.
         let consent = if nothing { Consent::Nothing } else { Consent::Stream };
         drop(answer.send(Ok(consent)));

@@ -9,9 +9,10 @@ use deno_core::{OpState, ToV8, op2, v8};
 use kora_resource::{CacheControl, Context, Error, Id, Record, Value};
 use kora_store::{Cached, Found, Keep, Lifetime, Loaded, Origin, Pending, Table};
 
+use super::tables::{require_id, with};
 use crate::error::{OpError, unanswerable};
 use crate::source::DeclaredSource;
-use crate::state::{Answer, PendingCall, WorkerState};
+use crate::state::{Answer, WorkerState};
 use crate::values::{id_from_v8, map_from_v8, to_v8};
 
 /// Declares the next source of the component: for which table, its methods, its times in seconds
@@ -54,7 +55,7 @@ pub(crate) fn op_kora_pending<'s, 'i>(
     #[smi] table: u32,
     id: v8::Local<'s, v8::Value>,
 ) -> Result<u32, OpError> {
-    let id = required(id_from_v8(scope, id)?)?;
+    let id = require_id(id_from_v8(scope, id)?)?;
     let mut state = state.borrow_mut();
     let worker = state.borrow_mut::<WorkerState>();
     let table = worker.table(table)?;
@@ -112,7 +113,7 @@ fn reading<'s>(
     call: i32,
     flags: u32,
 ) -> Result<(Arc<Table>, Id, Arc<Context>), OpError> {
-    let id = required(id_from_v8(scope, id)?)?;
+    let id = require_id(id_from_v8(scope, id)?)?;
     let state = state.borrow();
     let worker = state.borrow::<WorkerState>();
     let table = worker.table(table)?;
@@ -227,9 +228,8 @@ pub(crate) fn op_kora_source_loaded<'s, 'i>(
     let keep = if store { Keep::Store } else { Keep::No };
     let loaded = Loaded { found, expires: time(expires), modified: time(modified), keep };
     let mut state = state.borrow_mut();
-    let answered = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize);
     // A receiver that is gone means that nobody waits any more.
-    if let Some(Answer::Loaded(sender)) = answered.and_then(PendingCall::into_answer) {
+    if let Some(Answer::Loaded(sender)) = state.borrow_mut::<WorkerState>().take_answer(call) {
         drop(sender.send(Ok(loaded)));
     }
     Ok(())
@@ -238,8 +238,7 @@ pub(crate) fn op_kora_source_loaded<'s, 'i>(
 /// Answers a change: the source has taken it.
 #[op2(fast)]
 pub(crate) fn op_kora_source_written(state: &mut OpState, #[smi] call: u32) {
-    let answered = state.borrow_mut::<WorkerState>().calls.try_remove(call as usize);
-    if let Some(Answer::Written(sender)) = answered.and_then(PendingCall::into_answer) {
+    if let Some(Answer::Written(sender)) = state.borrow_mut::<WorkerState>().take_answer(call) {
         drop(sender.send(Ok(())));
     }
 }
@@ -253,13 +252,8 @@ pub(crate) fn op_kora_invalidate<'s, 'i>(
     #[smi] table: u32,
     id: v8::Local<'s, v8::Value>,
 ) -> Result<(), OpError> {
-    let id = required(id_from_v8(scope, id)?)?;
-    let mut state = state.borrow_mut();
-    let worker = state.borrow_mut::<WorkerState>();
-    let table = worker.table(table)?;
-    let open = worker.transactions.get(transaction as usize)?;
-    open.ok_or_else(|| Error::internal("the transaction has ended"))?.invalidate(&table, &id)?;
-    Ok(())
+    let id = require_id(id_from_v8(scope, id)?)?;
+    Ok(with(&state, transaction, table, |open, table| open.invalidate(table, &id))?)
 }
 
 /// Begins a transaction whose changes come from a source and go back to none.
@@ -268,8 +262,4 @@ pub(crate) fn op_kora_invalidate<'s, 'i>(
 pub(crate) fn op_kora_begin_from_source(state: &mut OpState) -> u32 {
     let transactions = &mut state.borrow_mut::<WorkerState>().transactions;
     transactions.insert(kora_store::Transaction::from_source(), Instant::now()) as u32
-}
-
-fn required(id: Option<Id>) -> Result<Id, OpError> {
-    Ok(id.ok_or_else(|| Error::invalid("a primary key is required"))?)
 }

@@ -227,7 +227,8 @@ pub(crate) fn op_kora_delete<'s, 'i>(
     Ok(with(&state, transaction, table, |open, table| open.delete(table, &id))?)
 }
 
-fn with<T>(
+/// Runs `write` in an open transaction of the worker, on one of its tables.
+pub(super) fn with<T>(
     state: &RefCell<OpState>,
     transaction: u32,
     table: u32,
@@ -243,6 +244,7 @@ fn with<T>(
     write(open, &table)
 }
 
-fn require_id(id: Option<Id>) -> kora_resource::Result<Id> {
+/// An id where there must be one.
+pub(super) fn require_id(id: Option<Id>) -> kora_resource::Result<Id> {
     id.ok_or_else(|| Error::invalid("a primary key is required"))
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use deno_core::{OpState, op2};
@@ -9,12 +10,13 @@ use deno_core::{OpState, op2};
 use crate::error::OpError;
 use crate::state::WorkerState;
 
-/// Begins a transaction.
+/// Begins a transaction on behalf of `call`; of nobody, where that is -1.
 #[op2(fast)]
 #[smi]
-pub(crate) fn op_kora_begin(state: &mut OpState) -> u32 {
+pub(crate) fn op_kora_begin(state: &mut OpState, #[smi] call: i32) -> u32 {
     let worker = state.borrow_mut::<WorkerState>();
-    let transaction = worker.store.transaction();
+    let context = worker.calls.get(call as usize).map(|call| Arc::clone(&call.context));
+    let transaction = kora_store::Transaction::in_context(context.unwrap_or_default());
     worker.transactions.insert(transaction, Instant::now()) as u32
 }
 

@@ -107,6 +107,14 @@ for (const [specifier, names] of Object.entries(fromScript)) {
   }
 }
 
+// The client of WebSockets, which alone is an ES module. It connects where `fetch` may.
+core.defineGlobalProperties(globalThis, {
+  WebSocket: core.propNonEnumerableLazyLoaded(
+    (module) => module.WebSocket,
+    lazyLoader("ext:deno_websocket/01_websocket.js"),
+  ),
+});
+
 // Node's own globals, its timers among them: applications call `unref()` on what `setTimeout` returns.
 const fromModule = {
   "node:process": { process: "default" },

@@ -22,6 +22,7 @@ pub(crate) fn extensions() -> Vec<Extension> {
             user_agent: concat!("kora/", env!("CARGO_PKG_VERSION")).to_owned(),
             ..deno_fetch::Options::default()
         }),
+        deno_websocket::deno_websocket::init(),
         deno_crypto::deno_crypto::init(None),
     ]
 }

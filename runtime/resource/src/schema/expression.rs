@@ -12,12 +12,14 @@ mod evaluate;
 mod methods;
 mod operators;
 mod parse;
+mod scope;
 mod tokens;
 
 use std::fmt;
 
 use crate::Value;
 use parse::Node;
+use scope::Scope;
 
 /// A parsed expression and the names that are free in it.
 #[derive(Clone)]
@@ -54,9 +56,10 @@ impl Expression {
         &self.text
     }
 
-    /// Its value where `lookup` gives the attributes; `None` is `undefined`.
+    /// Its value where `lookup` gives the attributes; `None` is `undefined`, also of what would throw
+    /// in JavaScript or take too much.
     pub fn evaluate(&self, lookup: &dyn Fn(&str) -> Option<Value>) -> Option<Value> {
-        self.root.evaluate(lookup).ok().flatten()
+        Scope::begin(lookup, |scope| self.root.evaluate(scope)).ok().flatten()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Assigned, Attribute, AttributeType, ElementNulls, TableSchema, coerce_date};
 use crate::value::msgpack::MAX_DEPTH;
-use crate::value::{Blob, json};
+use crate::value::{Blob, BlobContent, json};
 use crate::{Error, Map, Result, Value};
 
 /// How much of a record is at hand.
@@ -128,12 +128,16 @@ fn coerced(ty: &AttributeType, value: &Value) -> Option<Value> {
         // Digits past 2^53 in a JSON body arrive as a big integer.
         (AttributeType::Float, Value::BigInt(n)) => Some(Value::number(*n as f64)),
         (AttributeType::Bytes, Value::String(text)) => Some(Value::Bytes(text.clone().into())),
+        (AttributeType::Bytes, Value::Blob(blob)) => match &blob.content {
+            BlobContent::Inline(bytes) => Some(Value::Bytes(bytes.clone())),
+            BlobContent::File(_) => None,
+        },
         // As in Harper, what is given as a string or bytes is text.
         (AttributeType::Blob, Value::String(text)) => {
-            Some(Value::Blob(Blob::inline("text/plain", text.clone())))
+            Some(Blob::inline("text/plain", text.clone()).into())
         }
         (AttributeType::Blob, Value::Bytes(bytes)) => {
-            Some(Value::Blob(Blob::inline("text/plain", bytes.clone())))
+            Some(Blob::inline("text/plain", bytes.clone()).into())
         }
         _ => None,
     }
@@ -273,7 +277,7 @@ mod tests {
         assert_eq!(record["big"], Value::BigInt(5));
         assert_eq!(record["born"], Value::Date(1_704_412_800_000.0));
         assert_eq!(record["raw"], Value::Bytes("hi".into()));
-        assert_eq!(record["file"], Value::Blob(Blob::inline("text/plain", "text")));
+        assert_eq!(record["file"], Blob::inline("text/plain", "text").into());
         let number =
             validated(DOG, ValidateMode::Partial, r#"{"born":5,"big":"7"}"#).expect("fits");
         assert_eq!((&number["born"], &number["big"]), (&Value::Date(5.0), &Value::BigInt(7)));

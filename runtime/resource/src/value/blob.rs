@@ -15,6 +15,8 @@ use super::{Map, Value};
 pub struct Blob {
     /// A media type; empty if nobody has told one.
     pub content_type: String,
+    /// The name of the file that it was, where it came as one.
+    pub name: Option<String>,
     pub content: BlobContent,
 }
 
@@ -44,7 +46,7 @@ pub struct BlobFile {
 impl Blob {
     pub fn inline(content_type: impl Into<String>, content: impl Into<Bytes>) -> Blob {
         let content = BlobContent::Inline(content.into());
-        Blob { content_type: content_type.into(), content }
+        Blob { content_type: content_type.into(), name: None, content }
     }
 
     /// In bytes.
@@ -95,19 +97,7 @@ impl std::fmt::Debug for BlobFile {
 impl Value {
     /// Whether there is a blob in it, at any depth.
     pub fn has_blobs(&self) -> bool {
-        match self {
-            Value::Blob(_) => true,
-            Value::Array(items) => items.iter().any(Value::has_blobs),
-            Value::Object(map) => has_blobs(map),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::BigInt(_)
-            | Value::String(_)
-            | Value::Bytes(_)
-            | Value::Date(_) => false,
-        }
+        matches!(self, Value::Blob(_)) || self.children().any(Value::has_blobs)
     }
 
     /// Visits the blobs in it, in order.
@@ -115,36 +105,19 @@ impl Value {
         &mut self,
         visit: &mut dyn FnMut(&mut Value) -> Result<(), E>,
     ) -> Result<(), E> {
-        match self {
-            Value::Blob(_) => visit(self),
-            Value::Array(items) => items.iter_mut().try_for_each(|item| item.for_each_blob(visit)),
-            Value::Object(map) => map.values_mut().try_for_each(|item| item.for_each_blob(visit)),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::BigInt(_)
-            | Value::String(_)
-            | Value::Bytes(_)
-            | Value::Date(_) => Ok(()),
+        if matches!(self, Value::Blob(_)) {
+            return visit(self);
         }
+        self.children_mut().try_for_each(|child| child.for_each_blob(visit))
     }
 
     fn push_blob_files(&self, files: &mut Vec<BlobId>) {
-        match self {
-            Value::Blob(Blob { content: BlobContent::File(file), .. }) => files.push(file.id),
-            Value::Array(items) => items.iter().for_each(|item| item.push_blob_files(files)),
-            Value::Object(map) => map.values().for_each(|item| item.push_blob_files(files)),
-            Value::Blob(_)
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::BigInt(_)
-            | Value::String(_)
-            | Value::Bytes(_)
-            | Value::Date(_) => {}
+        if let Value::Blob(blob) = self
+            && let BlobContent::File(file) = &blob.content
+        {
+            files.push(file.id);
         }
+        self.children().for_each(|child| child.push_blob_files(files));
     }
 }
 
@@ -162,18 +135,21 @@ pub fn blob_files(map: &Map) -> Vec<BlobId> {
 
 const INLINE: u8 = 0;
 const FILE: u8 = 1;
+/// Added to the kind of a blob that has a name.
+const NAMED: u8 = 2;
 
-/// The bytes that stand for a blob in a record: kind (u8), length of the type (u16 BE), the type;
-/// then the content, or size (u64 BE), id (u128 BE) and database.
+/// The bytes that stand for a blob in a record: kind (u8), length of the type (u16 BE), the type; if
+/// it is named, the same of the name; then the content, or size (u64 BE), id (u128 BE) and database.
 pub(super) fn write(blob: &Blob) -> Vec<u8> {
     let kind = match &blob.content {
         BlobContent::Inline(_) => INLINE,
         BlobContent::File(_) => FILE,
     };
-    let name = &blob.content_type.as_bytes()[..blob.content_type.len().min(MAX_TYPE)];
-    let mut out = vec![kind];
-    out.extend_from_slice(&(name.len() as u16).to_be_bytes());
-    out.extend_from_slice(name);
+    let mut out = vec![kind | if blob.name.is_some() { NAMED } else { 0 }];
+    write_text(&blob.content_type, &mut out);
+    if let Some(name) = &blob.name {
+        write_text(name, &mut out);
+    }
     match &blob.content {
         BlobContent::Inline(bytes) => out.extend_from_slice(bytes),
         BlobContent::File(file) => {
@@ -185,16 +161,34 @@ pub(super) fn write(blob: &Blob) -> Vec<u8> {
     out
 }
 
-/// The longest media type that is kept.
-const MAX_TYPE: usize = u16::MAX as usize;
+/// The longest media type or name that is kept, in bytes.
+const MAX_TEXT: usize = u16::MAX as usize;
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let kept = &text[..text.floor_char_boundary(MAX_TEXT)];
+    out.extend_from_slice(&(kept.len() as u16).to_be_bytes());
+    out.extend_from_slice(kept.as_bytes());
+}
+
+fn read_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
+}
 
 /// `None` for bytes that stand for no blob.
 pub(super) fn read(bytes: &[u8]) -> Option<Blob> {
     let (kind, rest) = bytes.split_first()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-    let content_type = std::str::from_utf8(name).ok()?.to_owned();
-    let content = match *kind {
+    let (content_type, mut rest) = read_text(rest)?;
+    let name = match kind & NAMED {
+        0 => None,
+        _ => {
+            let (name, after) = read_text(rest)?;
+            rest = after;
+            Some(name)
+        }
+    };
+    let content = match kind & !NAMED {
         INLINE => BlobContent::Inline(Bytes::copy_from_slice(rest)),
         FILE => {
             let (size, rest) = rest.split_first_chunk()?;
@@ -208,7 +202,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Blob> {
         }
         _ => return None,
     };
-    Some(Blob { content_type, content })
+    Some(Blob { content_type, name, content })
 }
 
 #[cfg(test)]
@@ -219,14 +213,15 @@ mod tests {
     fn file(content_type: &str) -> Value {
         let file = BlobFile { id: BlobId(7), size: 9, database: "data".to_owned(), keep: None };
         let content = BlobContent::File(file);
-        Value::Blob(Blob { content_type: content_type.to_owned(), content })
+        Value::from(Blob { content_type: content_type.to_owned(), name: None, content })
     }
 
     #[test]
     fn blobs_survive_in_records() {
         for blob in [
-            Value::Blob(Blob::inline("text/plain", "hello")),
-            Value::Blob(Blob::inline("", Vec::new())),
+            Value::from(Blob::inline("text/plain", "hello")),
+            Value::from(Blob::inline("", Vec::new())),
+            Value::from(Blob { name: Some("ä.txt".into()), ..Blob::inline("text/plain", "x") }),
             file("image/png"),
         ] {
             let bytes = msgpack::encode(&blob);
@@ -238,10 +233,10 @@ mod tests {
     #[test]
     fn json_shows_text_and_describes_the_rest() {
         for (blob, expected) in [
-            (Value::Blob(Blob::inline("text/plain", "h\"i")), r#""h\"i""#),
+            (Value::from(Blob::inline("text/plain", "h\"i")), r#""h\"i""#),
             (file("image/png"), r#"{"description":"Blob of 9 bytes, image/png"}"#),
             (
-                Value::Blob(Blob::inline("", "x")),
+                Value::from(Blob::inline("", "x")),
                 r#"{"description":"Blob of 1 bytes, unknown type"}"#,
             ),
         ] {
@@ -256,7 +251,7 @@ mod tests {
     #[test]
     fn every_format_shows_the_same_and_none_can_forge_one() {
         let text = Blob::inline("text/plain", "a \"quote\", \n a line");
-        for blob in [Value::Blob(text), file("image/png")] {
+        for blob in [Value::from(text), file("image/png")] {
             let Value::Blob(inner) = &blob else { unreachable!("made above") };
             for format in Format::ALL {
                 let (mut written, mut expected) = (Vec::new(), Vec::new());

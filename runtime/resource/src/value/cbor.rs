@@ -10,7 +10,7 @@ use minicbor::data::{Int, Tag, Type};
 use minicbor::decode::{Decoder, Error};
 use minicbor::encode::{Encoder, Error as EncodeError};
 
-use super::msgpack::MAX_DEPTH;
+use super::msgpack::{MAX_DEPTH, MAX_RESERVED};
 use super::{Map, Value, date};
 
 const TAG_DATE_TEXT: u64 = 0;
@@ -204,7 +204,8 @@ fn map(from: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
     let mut map = Map::with_capacity(reserved(from, length));
     let mut pairs = 0;
     while goes_on(from, length, pairs)? {
-        let name = match read(from, 1)? {
+        // A name may be a tagged integer; it must not begin to count depth anew.
+        let name = match read(from, depth.min(1))? {
             Value::String(name) => name,
             Value::Int(n) => n.to_string(),
             Value::BigInt(n) => n.to_string(),
@@ -261,10 +262,10 @@ fn magnitude(bytes: &[u8]) -> Option<u128> {
     (digits.len() <= 16).then(|| digits.iter().fold(0, |n: u128, byte| n << 8 | u128::from(*byte)))
 }
 
-/// A length bounded by what the input can hold: for reserving memory.
+/// How many elements to reserve memory for; see [`MAX_RESERVED`].
 fn reserved(from: &Decoder<'_>, length: Option<u64>) -> usize {
-    let rest = from.input().len() - from.position();
-    length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX).min(rest))
+    let most = MAX_RESERVED.min(from.input().len() - from.position());
+    length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX).min(most))
 }
 
 fn deeper(from: &Decoder<'_>, depth: usize) -> Result<usize, CborError> {
@@ -320,6 +321,11 @@ mod tests {
     fn refuses_depth_and_rests() {
         let deep = decode(&[0x81; 1000]).expect_err("too deep");
         assert!(deep.problem.contains("nest deeper"), "{deep}");
+        // Also where it is names that nest.
+        for head in [0xa1, 0xbf, 0xc1] {
+            let deep = decode(&[head; 100_000]).expect_err("too deep");
+            assert!(deep.problem.contains("nest deeper"), "{deep}");
+        }
         assert_eq!(decode(&[1, 2]).expect_err("a rest").position, 1);
         // A length that promises more than there is must not be believed.
         assert!(decode(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err());

@@ -11,6 +11,7 @@ mod reader;
 use bytes::Bytes;
 use rmp::encode::{self, ByteBuf, ValueWriteError};
 
+pub(super) use reader::MAX_RESERVED;
 pub(crate) use reader::{Reader, Token};
 
 use super::{Map, Value, blob};
@@ -157,10 +158,10 @@ fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Value, MsgpackError> {
         Token::BigInt(n) => Value::BigInt(n),
         Token::Str(text) => Value::String(text.to_owned()),
         Token::Bin(bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
-        Token::Blob(bytes) => Value::Blob(blob::read(bytes).ok_or(MsgpackError::DamagedBlob)?),
+        Token::Blob(bytes) => blob::read(bytes).ok_or(MsgpackError::DamagedBlob)?.into(),
         Token::Array(len) => {
             let depth = deeper()?;
-            let mut items = Vec::with_capacity(reader.at_most(len));
+            let mut items = Vec::with_capacity(reader.reserved(len));
             for _ in 0..len {
                 items.push(read(reader, depth)?);
             }
@@ -168,7 +169,7 @@ fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Value, MsgpackError> {
         }
         Token::Map(len) => {
             let depth = deeper()?;
-            let mut map = Map::with_capacity(reader.at_most(len));
+            let mut map = Map::with_capacity(reader.reserved(len));
             for _ in 0..len {
                 let name = reader.name()?.to_owned();
                 map.insert(name, read(reader, depth)?);

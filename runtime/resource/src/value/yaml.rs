@@ -15,8 +15,11 @@ pub use parse::{YamlError, item_lines, parse};
 
 use super::{Map, Value, json};
 
-/// Property names longer than this are written in the explicit form, which has no limit.
-const LONGEST_SIMPLE_KEY: usize = 256;
+/// Property names of more bytes are written in the explicit form, which has no limit. The simple one
+/// ends at 1024 characters, of which an escaped one takes ten.
+const LONGEST_SIMPLE_KEY: usize = 100;
+/// Texts of more bytes are quoted.
+const LONGEST_PLAIN_TEXT: usize = 256;
 
 /// Appends one document in block style.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
@@ -171,7 +174,7 @@ fn is_plain(text: &str) -> bool {
     /// What YAML 1.1 readers take for something else than a text.
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.len() <= LONGEST_SIMPLE_KEY
+        && text.len() <= LONGEST_PLAIN_TEXT
         && !text.ends_with(' ')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b" _-./".contains(&b))
         && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
@@ -201,6 +204,17 @@ mod tests {
             assert_eq!(written(value), text);
             let read = parse(text).expect(text);
             assert_eq!(read, json::parse(value.as_bytes()).expect("JSON"));
+        }
+    }
+
+    #[test]
+    fn names_of_any_length_survive() {
+        for name in ["a".repeat(300), "\u{5}".repeat(101), "\u{5}".repeat(100), "\u{5}".repeat(256)]
+        {
+            let value = Value::Object([(name, Value::Int(1))].into_iter().collect());
+            let mut out = Vec::new();
+            write(&value, &mut out);
+            assert_eq!(parse(std::str::from_utf8(&out).expect("UTF-8")), Ok(value));
         }
     }
 

@@ -110,7 +110,7 @@ impl BlobWriter {
             Sync::Never => Ok(()),
         })
         .await?;
-        Ok(Blob { content_type, content: content(staged, id, size) })
+        Ok(Blob { content_type, name: None, content: content(staged, id, size) })
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -139,7 +139,7 @@ impl BlobSink for BlobWriter {
     }
 
     fn finish(self: Box<Self>, content_type: String) -> kora_resource::ResourceFuture<Value> {
-        Box::pin(async move { BlobWriter::finish(*self, content_type).await.map(Value::Blob) })
+        Box::pin(async move { BlobWriter::finish(*self, content_type).await.map(Value::from) })
     }
 }
 

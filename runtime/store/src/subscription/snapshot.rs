@@ -132,5 +132,6 @@ fn frame(key: &[u8], record: Record) -> Result<Arc<Frame>> {
     let version = record.version();
     let value = EventValue::Record(record);
     let kind = EventKind::Put;
-    Ok(Frame::new(Event { seq: None, kind, id, version, local_time: version, value }))
+    let properties = None;
+    Ok(Frame::new(Event { seq: None, kind, id, version, local_time: version, value, properties }))
 }

@@ -7,7 +7,6 @@ use std::task::{Context as TaskContext, Poll};
 use futures_core::Stream;
 use kora_resource::query::{Explain, Select, from_value};
 use kora_resource::schema::{Attribute, AttributeType, TableSchema};
-use kora_resource::value::Blob;
 use kora_resource::{
     Access, Attributes, BlobSink, Call, Connect, Context, Error, ErrorKind, Id, Map, Message,
     Outgoing, Query, Record, Reply, ReplyBody, Resource, ResourceFuture, Result, Target, Value,
@@ -107,6 +106,13 @@ impl Table {
         };
         let Some(record) = record else { return Ok(Reply { headers, ..Reply::default() }) };
         let version = Some(record.shown_version());
+        if target.property.is_none()
+            && query.select.is_none()
+            && let Some(mut kept) = self.kept_response(&record)?
+        {
+            kept.headers.extend(headers);
+            return Ok(kept);
+        }
         if record.has_blobs() {
             return self.answer_blobs(&record, target, &query, headers).await;
         }
@@ -132,24 +138,16 @@ impl Table {
     ) -> Result<Reply> {
         let mut map = record.to_map()?;
         let version = Some(record.shown_version());
-        let stream = |blob: &Blob, content_type: &str| ReplyBody::Stream {
-            content_type: match content_type {
-                "" => "application/octet-stream".to_owned(),
-                known => known.to_owned(),
-            },
-            size: Some(blob.size()),
-            chunks: self.owner().blobs().stream(blob),
-        };
         let whole = target.property.is_none() && query.select.is_none();
         let body = match (&target.property, map.get("contentType"), map.get("data")) {
             (Some(property), ..) => match map.shift_remove(property) {
-                Some(Value::Blob(blob)) => stream(&blob, &blob.content_type),
+                Some(Value::Blob(blob)) => self.stream_blob(&blob, ""),
                 Some(value) if !value.is_null() => ReplyBody::Value(value),
                 Some(_) | None => ReplyBody::Absent,
             },
             // A record that is a document: its content, with the type that it was stored with.
             (None, Some(Value::String(content_type)), Some(Value::Blob(blob))) if whole => {
-                stream(blob, content_type)
+                self.stream_blob(blob, content_type)
             }
             (None, ..) => {
                 let selected = match &query.select {
@@ -198,7 +196,7 @@ impl Table {
         body: Option<Value>,
     ) -> Result<Reply> {
         caller.require_write()?;
-        let mut transaction = caller.begin();
+        let mut transaction = caller.begin_described();
         let put = |transaction: &mut Transaction, id: Id, mut record: Map| {
             caller.write(transaction, &id, &mut record, Unnamed::Dropped)?;
             transaction.put(&self, id, record)
@@ -284,7 +282,7 @@ impl Table {
     async fn remove(self: Arc<Self>, caller: &Caller, target: Target) -> Result<Reply> {
         caller.require(Access::Delete)?;
         let schema = Table::schema(&self);
-        let mut transaction = caller.begin();
+        let mut transaction = caller.begin_described();
         match &target.id {
             Some(id) if !target.is_collection => drop(transaction.delete(&self, id)?),
             Some(_) | None => {
@@ -317,7 +315,7 @@ impl Table {
     ) -> Result<Reply> {
         let id = target.id.unwrap_or(Id::Null);
         caller.publish(&id, body.as_ref().and_then(Value::as_object))?;
-        let mut transaction = Transaction::default();
+        let mut transaction = caller.begin_described();
         transaction.publish(&self, id, body.unwrap_or_default())?;
         let seq = transaction.commit().await?.seq;
         Ok(Reply { seq, ..Reply::default() })

@@ -40,6 +40,17 @@ impl Caller {
         Transaction::in_context(Arc::clone(&self.context))
     }
 
+    /// A transaction whose events carry what the caller says about them. A record whose message has an
+    /// end has it, too.
+    pub(super) fn begin_described(&self) -> Transaction {
+        let mut transaction = self.begin();
+        if let Some(properties) = &self.context.properties {
+            transaction.expire_at(properties.expires);
+            transaction.describe(Some(Arc::clone(properties)));
+        }
+        transaction
+    }
+
     fn rights(&self) -> TableRights<'_> {
         if !self.context.authorize {
             return TableRights::All;

@@ -1,8 +1,10 @@
 //! Applies a planned change: the record, its index entries and its log entry. Only LMDB can fail.
 
+use std::sync::Arc;
+
 use heed::{PutFlags, RwTxn};
 use kora_resource::schema::Audit;
-use kora_resource::{Event, EventKind, EventValue, Frame};
+use kora_resource::{Event, EventKind, EventValue, Frame, MessageProperties};
 
 use super::plan::{Change, Effect};
 use super::publisher::Published;
@@ -18,6 +20,7 @@ pub(super) fn apply(
     trees: &Trees,
     graphs: &mut Edits,
     at: Position,
+    properties: Option<&Arc<MessageProperties>>,
 ) -> Result<Option<Published>, StoreError> {
     let Change { table, id, key, effect, added, removed, vectors, blobs } = change;
     for blob in blobs.removed {
@@ -59,7 +62,9 @@ pub(super) fn apply(
         Effect::Message(message) => (EventKind::Message, EventValue::Message(message)),
     };
     let version = at.version;
-    let event = Event { seq: Some(at.seq), kind, id, version, local_time: version, value };
+    let properties = properties.cloned();
+    let event =
+        Event { seq: Some(at.seq), kind, id, version, local_time: version, value, properties };
     match table.schema().audit {
         Audit::On => {
             let entry = write_log_entry(table.id(), &key, &event);

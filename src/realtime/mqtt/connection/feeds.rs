@@ -74,9 +74,8 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         for (id, flight) in self.session.in_order() {
             match (&flight.source, flight.stage) {
                 (_, Stage::Received) => again.push((id, None)),
-                (Source::Kept { topic, payload, is_retained }, Stage::Sent) => {
-                    let kept = (flight.qos, Arc::clone(topic), payload.clone(), *is_retained);
-                    again.push((id, Some(kept)));
+                (Source::Kept(kept), Stage::Sent) => {
+                    again.push((id, Some((flight.qos, Arc::clone(kept)))));
                 }
                 // The stream brings it again; a loan was given back.
                 (Source::Log(_) | Source::Shared(_), Stage::Sent) => {}
@@ -85,9 +84,14 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         for (id, kept) in again {
             match kept {
                 None => self.send(&Packet::Pubrel(Pubrel::new_success(Self::packet_id(id)))),
-                Some((qos, topic, payload, is_retained)) => {
-                    let outbound =
-                        Outbound { topic: &topic, payload, is_retained, content_type: None };
+                Some((qos, kept)) => {
+                    let outbound = Outbound {
+                        topic: &kept.topic,
+                        payload: kept.payload.clone(),
+                        is_retained: kept.is_retained,
+                        content_type: kept.content_type.as_deref(),
+                        properties: None,
+                    };
                     let admission = Admission::Tracked { qos, id, is_repeated: true };
                     self.write(&outbound, admission, None, false);
                 }
@@ -150,7 +154,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
     async fn show_again(&mut self, filter: &Arc<str>, options: SubscriptionOptions) -> Result<()> {
         let filtered = topics::of_filter(&self.broker.components, filter)?;
         let registration = filtered.place.registration;
-        let context = self.broker.context(&registration, &self.client, filter)?;
+        let context = self.broker.context(&registration, &self.client, filter, None)?;
         let connect = Connect {
             target: filtered.place.target,
             context,
@@ -222,7 +226,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             } else if is_resumed && shared.is_none() {
                 begin.resume = position;
             }
-            let context = self.broker.context(&registration, &self.client, plain)?;
+            let context = self.broker.context(&registration, &self.client, plain, None)?;
             feed.pattern = filtered.pattern;
             if filtered.place.target.params.is_empty() {
                 feed.topics = Topics::OfIds;

@@ -9,13 +9,15 @@ use mqtt_proto::v5::{Connack, ConnackProperties, Connect, ConnectReasonCode, Pac
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
+use super::super::aliases::{MOST_ALIASES, OutgoingAliases};
 use super::super::client::Client;
 use super::super::codec::{self, Version, reason_string};
 use super::super::sessions::Mailbox;
 use super::super::transport::{Arrived, Outbox};
+use super::super::watching::Watching;
 use super::super::will::Will;
 use super::super::{Broker, PACKET_LIMIT};
-use super::{Connection, MOST_PUBLISHING, TOPIC_ALIASES};
+use super::{Connection, MOST_PUBLISHING, Words};
 use crate::config::mqtt::Nobodies;
 
 /// How long a client may take to say CONNECT.
@@ -29,6 +31,7 @@ pub(super) async fn run<W: AsyncWrite + Unpin + Send>(
     arrived: &mut mpsc::Receiver<Arrived>,
     mailbox: Mailbox,
 ) -> Option<(Connection<W>, Option<Duration>)> {
+    let mut watching = Watching::begin(broker, client.address).await;
     let connect = tokio::time::timeout(CONNECT_TIMEOUT, async {
         loop {
             match arrived.recv().await? {
@@ -45,9 +48,16 @@ pub(super) async fn run<W: AsyncWrite + Unpin + Send>(
         Protocol::V500 => Version::V5,
         Protocol::V310 | Protocol::V311 => Version::V3,
     };
-    match admit(broker, client, &connect, version).await {
-        Ok(client) => Some(accept(broker, client, outbox, mailbox, connect, version).await),
+    let admitted = match admit(broker, client, &connect, version).await {
+        Ok(client) => watching.authorize(&connect, client.user.as_deref()).await.map(|()| client),
+        Err(refused) => Err(refused),
+    };
+    match admitted {
+        Ok(client) => {
+            Some(accept(broker, client, outbox, mailbox, connect, version, watching).await)
+        }
         Err((reason, text)) => {
+            watching.refused(&connect, reason, &text).await;
             let mut connack = Connack::new(false, reason);
             connack.properties.reason_string = reason_string(&text);
             outbox.push(codec::encode(&Packet::Connack(connack), version));
@@ -101,12 +111,15 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
     mailbox: Mailbox,
     connect: Connect,
     version: Version,
+    mut watching: Watching,
 ) -> (Connection<W>, Option<Duration>) {
     let assigned = connect.client_id.is_empty().then(new_client_id);
     let client_id = assigned.clone().unwrap_or_else(|| Arc::clone(&connect.client_id));
     let expiry = connect.properties.session_expiry_interval.unwrap_or(0);
     let opened =
         broker.sessions.open(&client_id, connect.clean_start, expiry, mailbox.clone()).await;
+    let user = client.user.as_deref();
+    watching.connected(&connect, &client_id, user, opened.is_present).await;
     let will = connect.last_will.map(Will::from);
     if let Some(will) = &will {
         broker.sessions.save_will(&client_id, will, client.user.as_deref()).await;
@@ -115,7 +128,7 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
         receive_max: Some(MOST_PUBLISHING as u16),
         max_packet_size: Some(PACKET_LIMIT as u32),
         assigned_client_id: assigned,
-        topic_alias_max: Some(TOPIC_ALIASES),
+        topic_alias_max: Some(MOST_ALIASES),
         ..ConnackProperties::default()
     };
     let mut connack = Connack::new(opened.is_present, ConnectReasonCode::Success);
@@ -131,10 +144,16 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
         will,
         receive_maximum: connect.properties.receive_max.unwrap_or(u16::MAX).into(),
         packet_limit: connect.properties.max_packet_size.unwrap_or(u32::MAX) as usize,
+        words: match connect.properties.request_problem_info {
+            Some(false) => Words::Unwanted,
+            Some(true) | None => Words::Wanted,
+        },
         aliases: Default::default(),
+        outgoing: OutgoingAliases::new(connect.properties.topic_alias_max.unwrap_or(0)),
         feeds: Default::default(),
         quick: SelectAll::new(),
         tracked: SelectAll::new(),
+        watching,
         publishing: FuturesOrdered::new(),
         own: Default::default(),
     };

@@ -11,11 +11,11 @@ use mqtt_proto::v5::{
 use mqtt_proto::{Pid, QoS, QosPid};
 use tokio::io::AsyncWrite;
 
-use super::super::Counters;
 use super::super::codec::{Refusal, Version, reason_string};
 use super::super::publishing::Inbound;
 use super::super::transport::Arrived;
-use super::{Connection, End, MOST_PUBLISHING, Published, TOPIC_ALIASES};
+use super::super::{Counters, properties};
+use super::{Connection, End, MOST_PUBLISHING, Published};
 use crate::components::registry::Served;
 
 impl<W: AsyncWrite + Unpin + Send> Connection<W> {
@@ -60,7 +60,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
 
     async fn publish(&mut self, publish: Publish) -> Result<(), End> {
         Counters::up(&self.broker.counters.received);
-        let topic = self.topic(&publish)?;
+        let topic = self.aliases.topic(&publish)?;
         let tracked = match publish.qos_pid {
             QosPid::Level0 => None,
             QosPid::Level1(id) => Some((QoS::Level1, id)),
@@ -83,7 +83,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             topic: Arc::clone(&topic),
             payload: publish.payload,
             is_retained: publish.retain,
-            content_type: publish.properties.content_type,
+            properties: properties::of_publish(publish.properties),
         };
         let broker = Arc::clone(&self.broker);
         let client = Arc::clone(&self.client);
@@ -101,31 +101,6 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
         }
         Ok(())
-    }
-
-    /// The topic of a packet, which may be an alias for it.
-    fn topic(&mut self, publish: &Publish) -> Result<Arc<str>, Refusal> {
-        let name: &str = &publish.topic_name;
-        let Some(alias) = publish.properties.topic_alias else {
-            if name.is_empty() {
-                let text = "A message without a topic or an alias for it";
-                return Err(Refusal::new(DisconnectReasonCode::ProtocolError, text));
-            }
-            return Ok(name.into());
-        };
-        let invalid = |text: String| Refusal::new(DisconnectReasonCode::TopicAliasInvalid, text);
-        if alias == 0 || alias > TOPIC_ALIASES {
-            return Err(invalid(format!(
-                "The topic alias {alias} is not within 1 to {TOPIC_ALIASES}"
-            )));
-        }
-        if name.is_empty() {
-            let known = self.aliases.get(&alias).cloned();
-            return known.ok_or_else(|| invalid(format!("The topic alias {alias} is not defined")));
-        }
-        let topic: Arc<str> = name.into();
-        self.aliases.insert(alias, Arc::clone(&topic));
-        Ok(topic)
     }
 
     /// Answers a message that was published, or was not.

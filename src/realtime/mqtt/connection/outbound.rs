@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kora_resource::value::Format;
-use kora_resource::{EventKind, Frame, Id, Message, Result, Value, Wire};
+use kora_resource::{EventKind, Frame, Id, Message, MessageProperties, Result, Value, Wire};
 use mqtt_proto::QoS;
 use mqtt_proto::v5::DisconnectReasonCode;
 use tokio::io::AsyncWrite;
 
-use super::super::codec::{Delivery, Refusal, Version};
-use super::super::session::{Admission, Source};
+use super::super::aliases::Naming;
+use super::super::codec::{Refusal, Version};
+use super::super::delivery::Delivery;
+use super::super::properties::now;
+use super::super::session::{Admission, Kept, Source};
 use super::super::shared::Loan;
 use super::super::{Counters, payload};
 use super::feeds::Feed;
@@ -22,6 +25,8 @@ pub(super) struct Outbound<'a> {
     pub(super) payload: Bytes,
     pub(super) is_retained: bool,
     pub(super) content_type: Option<&'a str>,
+    /// What its publisher has said about it.
+    pub(super) properties: Option<&'a MessageProperties>,
 }
 
 impl<W: AsyncWrite + Unpin + Send> Connection<W> {
@@ -73,14 +78,16 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let filter = Arc::clone(&loan.filter);
         let message = loan.message.clone();
         match &message {
-            Message::Event(frame) if is_told(frame.event.kind) => {
+            Message::Event(frame) if is_told(frame.event.kind) && !is_over(frame) => {
                 let Some(feed) = self.feeds.get(&filter) else { return loan.give_back() };
                 let topic = feed.topic_of(&frame.event.id);
+                let content_type = payload::content_type(&frame.event, self.client.format);
                 let outbound = Outbound {
                     topic: &topic,
                     payload: payload::of_event(frame, self.client.format),
                     is_retained: false,
-                    content_type: None,
+                    content_type: content_type.as_deref(),
+                    properties: frame.event.properties.as_deref(),
                 };
                 self.send_kept(&filter, &outbound, Some(loan));
             }
@@ -105,24 +112,28 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let topic = feed.topic_of(&event.id);
         let Some(seq) = event.seq else {
             // A current record: it stands for what was retained.
-            let payload = payload::of_event(frame, self.client.format);
-            let outbound =
-                Outbound { topic: &topic, payload, is_retained: true, content_type: None };
+            let content_type = payload::content_type(event, self.client.format);
+            let outbound = Outbound {
+                topic: &topic,
+                payload: payload::of_event(frame, self.client.format),
+                is_retained: true,
+                content_type: content_type.as_deref(),
+                properties: None,
+            };
             return self.send_kept(filter, &outbound, None);
         };
-        if options.no_local && self.own.remove(&seq) {
-            if let Some(known) = self.session.subscriptions.get_mut(filter)
-                && let Some(sent) = &mut known.progress.sent
-            {
-                sent.seq = sent.seq.max(seq);
-            }
-            return;
+        if is_over(frame) || options.no_local && self.own.remove(&seq) {
+            return self.session.pass_over(filter, seq);
         }
+        let content_type = payload::content_type(event, self.client.format);
         let is_plain = options.max_qos == QoS::Level0
             && !options.retain_as_published
             && subscription_id.is_none()
             && self.client.format == Format::Json
-            && !feed.follows_gap;
+            && !feed.follows_gap
+            && event.properties.is_none()
+            && content_type.is_none()
+            && self.outgoing.is_off();
         let follows_gap = feed.follows_gap;
         let admission = self.session.admit(filter, seq);
         if is_plain && admission == Admission::Untracked {
@@ -131,7 +142,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let is_retained = options.retain_as_published
             && matches!(event.kind, EventKind::Put | EventKind::Patch | EventKind::Delete);
         let payload = payload::of_event(frame, self.client.format);
-        let outbound = Outbound { topic: &topic, payload, is_retained, content_type: None };
+        let content_type = content_type.as_deref();
+        let properties = event.properties.as_deref();
+        let outbound = Outbound { topic: &topic, payload, is_retained, content_type, properties };
         self.write(&outbound, admission, subscription_id, follows_gap);
     }
 
@@ -152,6 +165,9 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
                 is_retained: false,
                 subscription_id: None,
                 content_type: None,
+                properties: None,
+                expires_in: None,
+                alias: None,
                 follows_gap: false,
             }
             .encode(version)
@@ -188,7 +204,8 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
             _ => None,
         };
-        let outbound = Outbound { topic: &topic, payload, is_retained: false, content_type };
+        let (is_retained, properties) = (false, None);
+        let outbound = Outbound { topic: &topic, payload, is_retained, content_type, properties };
         self.send_kept(filter, &outbound, loan);
     }
 
@@ -207,11 +224,12 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             QoS::Level1 | QoS::Level2 => {
                 let source = match loan {
                     Some(loan) => Source::Shared(Box::new(loan)),
-                    None => Source::Kept {
+                    None => Source::Kept(Arc::new(Kept {
                         topic: outbound.topic.into(),
                         payload: outbound.payload.clone(),
                         is_retained: outbound.is_retained,
-                    },
+                        content_type: outbound.content_type.map(Into::into),
+                    })),
                 };
                 self.session.track(filter, qos, source)
             }
@@ -231,18 +249,33 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             Admission::Untracked => (None, false),
             Admission::Tracked { qos, id, is_repeated } => (Some((qos, id)), is_repeated),
         };
+        let naming = match self.version {
+            Version::V3 => Naming::Whole,
+            Version::V5 => self.outgoing.name(outbound.topic),
+        };
+        let (topic, alias) = match naming {
+            Naming::Whole => (outbound.topic, None),
+            Naming::Defined(alias) => (outbound.topic, Some(alias)),
+            Naming::Alias(alias) => ("", Some(alias)),
+        };
         let packet = Delivery {
-            topic: outbound.topic,
+            topic,
             payload: &outbound.payload,
             tracked,
             is_repeated,
             is_retained: outbound.is_retained,
             subscription_id,
             content_type: outbound.content_type,
+            properties: outbound.properties,
+            expires_in: outbound.properties.and_then(|said| said.remaining_seconds(now())),
+            alias,
             follows_gap,
         }
         .encode(self.version);
         if packet.len() > self.packet_limit {
+            if let Naming::Defined(_) = naming {
+                self.outgoing.take_back(outbound.topic);
+            }
             // As the protocol wants it: the message counts as delivered.
             if let Some((_, id)) = tracked {
                 drop(self.session.settle(id));
@@ -258,6 +291,11 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             self.outbox.push(packet);
         }
     }
+}
+
+/// Whether the message is no longer worth delivering.
+fn is_over(frame: &Frame) -> bool {
+    frame.event.properties.as_ref().is_some_and(|said| said.is_over(now()))
 }
 
 /// Whether clients hear of such an event.

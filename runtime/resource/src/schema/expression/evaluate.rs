@@ -3,23 +3,20 @@
 use super::methods;
 use super::operators::{binary, is_truthy, text, to_number};
 use super::parse::{Callee, Missing, Node, Spread};
+use super::scope::{Evaluated, Scope, Threw};
 use crate::{Map, Value};
-
-/// JavaScript would throw here.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Threw;
-
-/// `None` is `undefined`.
-pub(super) type Evaluated = Result<Option<Value>, Threw>;
-
-/// Where names are looked up.
-pub(super) type Scope<'a> = &'a dyn Fn(&str) -> Option<Value>;
 
 impl Node {
     pub(super) fn evaluate(&self, scope: Scope<'_>) -> Evaluated {
+        let value = self.value(scope)?;
+        scope.spend(value.as_ref().map_or(1, Value::approximate_size))?;
+        Ok(value)
+    }
+
+    fn value(&self, scope: Scope<'_>) -> Evaluated {
         Ok(match self {
             Node::Literal(value) => value.clone(),
-            Node::Name(name) => scope(name),
+            Node::Name(name) => scope.value(name),
             Node::Member(object, index, missing) => {
                 let Some(object) = object.present(scope, *missing)? else { return Ok(None) };
                 let index = index.evaluate(scope)?;
@@ -110,13 +107,14 @@ impl Node {
     /// Calls an arrow function, or the name of a function.
     pub(super) fn call(&self, arguments: &[Value], scope: Scope<'_>) -> Evaluated {
         match self {
-            Node::Arrow(parameters, body) => body.evaluate(&|name| match parameters
-                .iter()
-                .position(|parameter| parameter == name)
-            {
-                Some(at) => arguments.get(at).cloned(),
-                None => scope(name),
-            }),
+            Node::Arrow(parameters, body) => {
+                let lookup =
+                    |name: &str| match parameters.iter().position(|parameter| parameter == name) {
+                        Some(at) => arguments.get(at).cloned(),
+                        None => scope.value(name),
+                    };
+                body.evaluate(scope.with(&lookup))
+            }
             Node::Name(name) if methods::is_function(name) => {
                 methods::function(name, &[arguments.first().cloned()])
             }

@@ -1,8 +1,9 @@
 //! The functions and methods that expressions know.
 
-use super::evaluate::{Evaluated, Scope, Threw, values};
+use super::evaluate::values;
 use super::operators::{is_truthy, strictly_equal, text, to_number};
 use super::parse::Node;
+use super::scope::{Evaluated, Scope, Threw};
 use crate::Value;
 use crate::value::json;
 
@@ -172,7 +173,7 @@ pub(super) fn method(object: &Value, name: &str, nodes: &[Node], scope: Scope<'_
     let arguments = values(nodes, scope)?;
     let argument = |at: usize| arguments.get(at).and_then(Option::as_ref);
     match (object, name) {
-        (Value::Array(items), _) => array_method(items, name, &arguments),
+        (Value::Array(items), _) => array_method(items, name, &arguments, scope),
         (Value::Date(ms), "getTime" | "valueOf") => Ok(Some(Value::number(*ms))),
         (Value::Date(_), "toISOString" | "toString") => Ok(Some(Value::String(text(Some(object))))),
         (Value::Date(_), "getFullYear" | "getUTCFullYear") => {
@@ -185,7 +186,7 @@ pub(super) fn method(object: &Value, name: &str, nodes: &[Node], scope: Scope<'_
             Ok(Some(Value::String(format!("{n:.0$}", digits.clamp(0.0, 100.0) as usize))))
         }
         (_, "toString" | "valueOf") => Ok(Some(Value::String(text(Some(object))))),
-        (Value::String(held), _) => text_method(held, name, &arguments),
+        (Value::String(held), _) => text_method(held, name, &arguments, scope),
         _ => Err(Threw),
     }
 }
@@ -250,7 +251,12 @@ fn place(value: Option<&Value>, length: usize, otherwise: usize) -> usize {
     from_start.clamp(0.0, length as f64) as usize
 }
 
-fn array_method(items: &[Value], name: &str, arguments: &[Option<Value>]) -> Evaluated {
+fn array_method(
+    items: &[Value],
+    name: &str,
+    arguments: &[Option<Value>],
+    scope: Scope<'_>,
+) -> Evaluated {
     let argument = |at: usize| arguments.get(at).and_then(Option::as_ref);
     let position = || items.iter().position(|item| strictly_equal(Some(item), argument(0)));
     Ok(Some(match name {
@@ -258,6 +264,7 @@ fn array_method(items: &[Value], name: &str, arguments: &[Option<Value>]) -> Eva
         "indexOf" => Value::Int(position().map_or(-1, |at| at as i64)),
         "join" => {
             let separator = argument(0).map_or_else(|| ",".to_owned(), |given| text(Some(given)));
+            scope.spend(separator.len().saturating_mul(items.len()))?;
             let each = items.iter().map(|item| match item {
                 Value::Null => String::new(),
                 item => text(Some(item)),
@@ -299,7 +306,7 @@ fn array_method(items: &[Value], name: &str, arguments: &[Option<Value>]) -> Eva
     }))
 }
 
-fn text_method(held: &str, name: &str, arguments: &[Option<Value>]) -> Evaluated {
+fn text_method(held: &str, name: &str, arguments: &[Option<Value>], scope: Scope<'_>) -> Evaluated {
     let argument = |at: usize| arguments.get(at).and_then(Option::as_ref);
     let first = || text(argument(0));
     let chars = || held.chars().collect::<Vec<_>>();
@@ -337,12 +344,19 @@ fn text_method(held: &str, name: &str, arguments: &[Option<Value>]) -> Evaluated
         "split" => match argument(0) {
             None => Value::Array(vec![Value::from(held)]),
             Some(Value::String(by)) if by.is_empty() => {
+                scope.spend(size_of::<Value>() * held.len())?;
                 held.chars().map(|c| Value::String(c.to_string())).collect::<Vec<_>>().into()
             }
-            Some(by) => held.split(&text(Some(by))).map(Value::from).collect::<Vec<_>>().into(),
+            Some(by) => {
+                held.split(text(Some(by)).as_str()).map(Value::from).collect::<Vec<_>>().into()
+            }
         },
         "replace" => Value::String(held.replacen(&first(), &text(argument(1)), 1)),
-        "replaceAll" => Value::String(held.replace(&first(), &text(argument(1)))),
+        "replaceAll" => {
+            let (from, to) = (first(), text(argument(1)));
+            scope.spend(held.matches(from.as_str()).count().saturating_mul(to.len()))?;
+            Value::String(held.replace(&from, &to))
+        }
         "charAt" => {
             let at = to_number(argument(0)).max(0.0) as usize;
             cut(at, at.saturating_add(1))

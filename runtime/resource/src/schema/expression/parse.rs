@@ -6,6 +6,8 @@ use crate::Value;
 
 /// How deep an expression may nest.
 const MAX_DEPTH: usize = 64;
+/// How many operators or members may follow each other: `a + b + c` and `a.b.c` are trees, too.
+const MAX_LINKS: usize = 256;
 
 /// A part of an expression.
 #[derive(Debug, Clone)]
@@ -57,30 +59,58 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    /// How many links are on the way to the deepest part of what was read since the last chain began.
+    links: usize,
 }
 
 pub(super) fn parse(text: &str) -> Result<Node, ExpressionError> {
-    parse_part(text, text, 0, 0)
+    let mut parser = Parser::new(text, text, 0)?;
+    parser.whole()
 }
 
-fn parse_part(
-    whole: &str,
-    part: &str,
-    offset: usize,
-    depth: usize,
-) -> Result<Node, ExpressionError> {
-    let tokens = tokens(part)
-        .map_err(|error| ExpressionError { at: error.at + offset, message: error.message })?;
-    let mut parser = Parser { text: whole, offset, tokens, next: 0, depth };
-    let node = parser.expression()?;
-    parser.eat(";");
-    match parser.peek() {
-        TokenKind::End => Ok(node),
-        _ => Err(parser.unexpected()),
+impl<'a> Parser<'a> {
+    /// Of a part of `whole` that begins at `offset`.
+    fn new(whole: &'a str, part: &str, offset: usize) -> Result<Parser<'a>, ExpressionError> {
+        let tokens = tokens(part)
+            .map_err(|error| ExpressionError { at: error.at + offset, message: error.message })?;
+        Ok(Parser { text: whole, offset, tokens, next: 0, depth: 0, links: 0 })
     }
-}
 
-impl Parser<'_> {
+    fn whole(&mut self) -> Result<Node, ExpressionError> {
+        let node = self.expression()?;
+        self.eat(";");
+        match self.peek() {
+            TokenKind::End => Ok(node),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// What stands between the braces of a template.
+    fn part(&mut self, part: &str, start: usize) -> Result<Node, ExpressionError> {
+        let mut parser = Parser::new(self.text, part, self.offset + start)?;
+        parser.depth = self.depth;
+        let node = parser.whole()?;
+        self.links = self.links.max(parser.links);
+        Ok(node)
+    }
+
+    fn deeper(&mut self) -> Result<(), ExpressionError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.fail("the expression nests too deep"));
+        }
+        Ok(())
+    }
+
+    /// Counts one more operator or member on top of what was read.
+    fn link(&mut self) -> Result<(), ExpressionError> {
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(self.fail("too many operators follow each other"));
+        }
+        Ok(())
+    }
+
     fn peek(&self) -> &TokenKind {
         &self.tokens[self.next.min(self.tokens.len() - 1)].kind
     }
@@ -125,10 +155,7 @@ impl Parser<'_> {
     }
 
     fn expression(&mut self) -> Result<Node, ExpressionError> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.fail("the expression nests too deep"));
-        }
+        self.deeper()?;
         let node = if let Some(parameters) = self.arrow_parameters() {
             Node::Arrow(parameters, Box::new(self.expression()?))
         } else {
@@ -175,6 +202,7 @@ impl Parser<'_> {
     }
 
     fn binary(&mut self, least: u8) -> Result<Node, ExpressionError> {
+        let outside = std::mem::take(&mut self.links);
         let mut left = self.unary()?;
         while let TokenKind::Sign(sign) = self.peek()
             && let Some(strength) = strength(sign)
@@ -183,17 +211,24 @@ impl Parser<'_> {
             let sign = *sign;
             self.next += 1;
             // `**` binds to the right, all others to the left.
-            let right = self.binary(if sign == "**" { strength } else { strength + 1 })?;
+            let right = match sign {
+                "**" => {
+                    self.deeper()?;
+                    let right = self.binary(strength)?;
+                    self.depth -= 1;
+                    right
+                }
+                _ => self.binary(strength + 1)?,
+            };
+            self.link()?;
             left = Node::Binary(sign, Box::new(left), Box::new(right));
         }
+        self.links = self.links.max(outside);
         Ok(left)
     }
 
     fn unary(&mut self) -> Result<Node, ExpressionError> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.fail("the expression nests too deep"));
-        }
+        self.deeper()?;
         let sign = match self.peek() {
             TokenKind::Sign(sign @ ("!" | "-" | "+")) => Some(*sign),
             TokenKind::Name(name) if name == "typeof" => Some("typeof"),
@@ -211,40 +246,48 @@ impl Parser<'_> {
     }
 
     fn postfix(&mut self) -> Result<Node, ExpressionError> {
+        let outside = std::mem::take(&mut self.links);
         let mut node = self.primary()?;
-        loop {
-            let missing = if self.eat("?.") {
-                Missing::Undefined
-            } else if self.is("[") || self.eat(".") {
-                Missing::Throws
-            } else {
-                return Ok(node);
-            };
-            if self.eat("[") {
-                let index = self.expression()?;
-                self.expect("]")?;
-                node = Node::Member(Box::new(node), Box::new(index), missing);
-                continue;
-            }
-            let at = self.next;
-            let TokenKind::Name(name) = self.take() else {
-                self.next = at;
-                return Err(self.fail("expected a name"));
-            };
-            if !self.is("(") {
-                let name = Node::Literal(Some(Value::from(name)));
-                node = Node::Member(Box::new(node), Box::new(name), missing);
-                continue;
-            }
-            let callee = match &node {
-                Node::Name(namespace) if NAMESPACES.contains(&namespace.as_str()) => {
-                    Callee::Function(format!("{namespace}.{name}"))
-                }
-                _ => Callee::Method(Box::new(node), name, missing),
-            };
-            self.check(&callee, at)?;
-            node = Node::Call(callee, self.arguments()?);
+        while let Some(linked) = self.linked(&mut node)? {
+            node = linked;
+            self.link()?;
         }
+        self.links = self.links.max(outside);
+        Ok(node)
+    }
+
+    /// A member or a call of `node`, which is taken then; `None` where neither follows.
+    fn linked(&mut self, node: &mut Node) -> Result<Option<Node>, ExpressionError> {
+        let missing = if self.eat("?.") {
+            Missing::Undefined
+        } else if self.is("[") || self.eat(".") {
+            Missing::Throws
+        } else {
+            return Ok(None);
+        };
+        let taken = std::mem::replace(node, Node::Literal(None));
+        if self.eat("[") {
+            let index = self.expression()?;
+            self.expect("]")?;
+            return Ok(Some(Node::Member(Box::new(taken), Box::new(index), missing)));
+        }
+        let at = self.next;
+        let TokenKind::Name(name) = self.take() else {
+            self.next = at;
+            return Err(self.fail("expected a name"));
+        };
+        if !self.is("(") {
+            let name = Node::Literal(Some(Value::from(name)));
+            return Ok(Some(Node::Member(Box::new(taken), Box::new(name), missing)));
+        }
+        let callee = match &taken {
+            Node::Name(namespace) if NAMESPACES.contains(&namespace.as_str()) => {
+                Callee::Function(format!("{namespace}.{name}"))
+            }
+            _ => Callee::Method(Box::new(taken), name, missing),
+        };
+        self.check(&callee, at)?;
+        Ok(Some(Node::Call(callee, self.arguments()?)))
     }
 
     /// Refuses what would not be understood when it runs.
@@ -281,12 +324,8 @@ impl Parser<'_> {
             TokenKind::Number(n) => Ok(Node::Literal(Some(Value::number(n)))),
             TokenKind::Text(text) => Ok(Node::Literal(Some(Value::String(text)))),
             TokenKind::Template(texts, parts) => {
-                let base = self.offset;
-                let parts = parts
-                    .iter()
-                    .map(|(part, start)| parse_part(self.text, part, base + start, self.depth))
-                    .collect::<Result<_, _>>()?;
-                Ok(Node::Template(texts, parts))
+                let parts = parts.iter().map(|(part, start)| self.part(part, *start));
+                Ok(Node::Template(texts, parts.collect::<Result<_, _>>()?))
             }
             TokenKind::Name(name) => self.name(name, at),
             TokenKind::Sign("(") => {

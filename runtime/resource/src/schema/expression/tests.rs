@@ -79,7 +79,36 @@ fn what_is_not_understood_is_named_with_its_place() {
     }
     let deep = "(".repeat(5000) + "1" + &")".repeat(5000);
     assert!(Expression::parse(&deep).is_err());
-    assert!(Expression::parse(&"!".repeat(5000)).is_err());
+    for (part, problem) in [
+        ("!", "nests too deep"),
+        ("2**", "nests too deep"),
+        ("1+", "too many operators"),
+        ("a.", "too many operators"),
+        ("[a]", "too many operators"),
+        ("`${", "expected '}'"),
+    ] {
+        let error = Expression::parse(&part.repeat(50_000)).expect_err(part).to_string();
+        assert!(error.contains(problem), "{part}: {error}");
+    }
+    let long = Expression::parse(&format!("{}0", "price + ".repeat(200))).expect("not too long");
+    assert_eq!(long.evaluate(&|_| Some(Value::Int(1))), Some(Value::Int(200)));
+}
+
+#[test]
+fn an_evaluation_takes_so_much_and_no_more() {
+    let list = Value::Array(vec![Value::Int(1); 1000]);
+    for text in [
+        "'x'.repeat(1000000).replaceAll('', 'x'.repeat(1000000))",
+        "'x'.repeat(1000000).split('').join('x'.repeat(1000000))",
+        "l.map(a => l.map(b => l.map(c => l.map(d => 1))))",
+        "l.reduce((all, x) => all + all, 'x')",
+        "l.reduce((all, x) => [...all, ...all], l)",
+    ] {
+        let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(expression.evaluate(&|_| Some(list.clone())), None, "{text}");
+    }
+    let sums = Expression::parse("l.map(a => a + 1).filter(a => a > 1).length").expect("parses");
+    assert_eq!(sums.evaluate(&|_| Some(list.clone())), Some(Value::Int(1000)));
 }
 
 proptest! {

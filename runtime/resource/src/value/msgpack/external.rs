@@ -134,6 +134,9 @@ mod tests {
         assert_eq!(decode(&[0xd4, 0, 0]), Ok(Value::Null));
         assert_eq!(decode(&[0xc7, 1, 0x42, 0xff]), Ok(Value::Int(-1)));
         assert!(matches!(decode(&[0xd4, 0xff, 0xff]), Ok(Value::Date(ms)) if ms.is_nan()));
+        let stored = crate::value::msgpack::encode(&Value::BigInt(0));
+        let refused = decode(&stored).expect_err("the store's own extension");
+        assert_eq!(refused.problem, MsgpackError::UnknownExtension(2));
         assert_eq!(decode(&[1, 2]), Ok(Value::Array(vec![1.into(), 2.into()])));
     }
 }

@@ -27,6 +27,9 @@ pub(crate) enum Token<'a> {
     Map(usize),
 }
 
+/// The most elements that a container's head alone reserves memory for.
+pub(in crate::value) const MAX_RESERVED: usize = 64;
+
 /// A cursor over MessagePack bytes.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
@@ -58,9 +61,10 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
-    /// A container's length bounded by what the input can hold: for reserving memory.
-    pub(crate) fn at_most(&self, len: usize) -> usize {
-        len.min(self.rest())
+    /// How many elements of a container to reserve memory for. What the input can hold is no bound
+    /// where containers nest: each of them could claim all of the rest.
+    pub(crate) fn reserved(&self, len: usize) -> usize {
+        len.min(self.rest()).min(MAX_RESERVED)
     }
 
     #[inline]
@@ -194,7 +198,8 @@ impl<'a> Reader<'a> {
         let data = self.take(len)?;
         let token = match kind {
             EXT_DATE => data.try_into().ok().map(|data| Token::Date(f64::from_be_bytes(data))),
-            EXT_BIG_INT => {
+            // Of any size, also such as fit a number: clients send extension 0x42.
+            EXT_BIG_INT if self.origin == Origin::Stored => {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
             }
             EXT_BLOB if self.origin == Origin::Stored => Some(Token::Blob(data)),
