@@ -11,6 +11,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use kora_resource::Map;
 use kora_resource::schema::{Attribute, TableSchema, ValidateMode};
@@ -28,8 +29,10 @@ use crate::{StoreError, Table};
 
 /// How many records or entries one job works on.
 const BATCH: usize = 1000;
-/// How many records one job enters into an index of vectors: each costs up to a millisecond.
-const VECTOR_BATCH: usize = 16;
+/// How many records one job enters into an index of vectors, and how long it may take for them besides
+/// its commit: each costs from a fraction of a millisecond to several, by its length.
+const VECTOR_BATCH: usize = 128;
+const VECTOR_STEP: Duration = Duration::from_millis(20);
 
 /// Refuses names that can't be those of folders or keys.
 pub(crate) fn check_names(schema: &TableSchema) -> Result<(), StoreError> {
@@ -340,7 +343,9 @@ fn enter_vectors(
         let vector = map.get(&index.attribute).and_then(vector_of);
         found.extend(vector.map(|vector| (Key::from_slice(id), vector)));
     })?;
-    for (id, vector) in found {
+    let began = Instant::now();
+    let mut found = found.into_iter().peekable();
+    while let Some((id, vector)) = found.next() {
         // Vectors of before the index was declared may differ in length: the first one decides.
         let fits = graph.meta().is_none_or(|meta| meta.dimensions as usize == vector.len());
         if fits {
@@ -353,6 +358,9 @@ fn enter_vectors(
                 numbers = vector.len(),
                 "a vector of another length than the others of its index is not indexed"
             );
+        }
+        if began.elapsed() > VECTOR_STEP && found.peek().is_some() {
+            return Ok(Some(id));
         }
     }
     Ok(last)

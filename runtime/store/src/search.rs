@@ -21,7 +21,7 @@ mod sorted;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use kora_resource::query::{Direction, Sort};
+use kora_resource::query::{Condition, Direction, Explain, Sort};
 use kora_resource::{Error, Item, Items, Map, Query, Record, Result, Value};
 
 use crate::Table;
@@ -68,6 +68,8 @@ pub struct Search {
     access: Access,
     place: Place,
     ids: IdFilter,
+    /// Whether all that is stored on the way satisfies the conditions by itself.
+    leads_exactly: bool,
     predicate: Predicate,
     shape: Shape,
     /// From where `$distance` is measured.
@@ -86,7 +88,7 @@ pub struct Search {
     /// How many entries were looked at.
     looks: usize,
     ended: bool,
-    /// What it was asked and how it goes about it.
+    /// What it was asked and how it goes about it, if that is asked.
     explanation: Value,
 }
 
@@ -104,11 +106,16 @@ impl Search {
         let plan = planner::plan(&query, &leads, &definition, &table)?;
         let shape = Shape::new(&table, query.select.as_ref(), &predicate.joins())?;
         let measure = measure(&query, &definition, &predicate)?;
-        let explanation = explain(&query, &plan, &shape, &definition);
+        let explanation = match query.explain {
+            Explain::Plan => explain(&query, &plan, &shape, &definition),
+            Explain::Results => Value::Null,
+        };
+        let leads_exactly = leads_exactly(&query, &plan.access);
         let mut search = Search {
             place: Place::default(),
             ids: IdFilter::new(query.id_prefix.as_ref())?,
             access: plan.access,
+            leads_exactly,
             predicate,
             shape,
             measure,
@@ -221,7 +228,7 @@ impl Search {
     }
 
     /// How the search goes about it: `{conditions, operator, postOrdering, selectApplied, access}`
-    /// (`spec/harper-resources.md` section 6, `explain`).
+    /// (`spec/harper-resources.md` section 6, `explain`); null for a query that did not ask for it.
     pub fn explain(&self) -> &Value {
         &self.explanation
     }
@@ -290,7 +297,7 @@ impl Search {
                         return Ok(());
                     }
                     let Some(record) = visible_record(bytes)? else { return Ok(()) };
-                    if self.predicate.matches(&record, reader)? {
+                    if self.leads_exactly || self.predicate.matches(&record, reader)? {
                         let keys = self.sort_keys(&record, reader)?;
                         found.push((Key::from_slice(id), record, keys));
                     }
@@ -365,6 +372,14 @@ impl Search {
     }
 }
 
+/// Whether the way leads to exactly the records that the query's only condition wants.
+fn leads_exactly(query: &Query, access: &Access) -> bool {
+    match query.conditions.as_slice() {
+        [Condition::Compare(compare)] => access.is_exact(compare),
+        _ => false,
+    }
+}
+
 /// From where the query measures distances: for its order, else for a condition.
 fn measure(
     query: &Query,
@@ -382,7 +397,7 @@ fn measure(
 
 /// The answer to `explain`.
 fn explain(query: &Query, plan: &planner::Plan, shape: &Shape, definition: &Definition) -> Value {
-    use kora_resource::query::{Condition, Operator};
+    use kora_resource::query::Operator;
     fn conditions(list: &[Condition]) -> Value {
         let each = list.iter().map(|condition| match condition {
             Condition::Compare(compare) => Value::Object(Map::from_iter([

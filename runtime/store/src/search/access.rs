@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use kora_resource::query::{Compare, Direction, Sort};
+use kora_resource::query::{Comparator, Compare, Direction, Sort};
 use kora_resource::schema::{AttributeType, TableSchema};
-use kora_resource::value::msgpack;
+use kora_resource::value::{Class, msgpack};
 use kora_resource::{Error, Id, Result};
 
 use crate::StoreError;
@@ -94,6 +94,25 @@ impl Access {
 
     pub(super) fn repeats(&self) -> Repeats {
         if self.paths.len() > 1 { Repeats::Possible } else { Repeats::Never }
+    }
+
+    /// Whether it leads to exactly the records that satisfy `compare`: what is found need not be
+    /// tested again, which costs as much as reading it does.
+    pub(super) fn is_exact(&self, compare: &Compare) -> bool {
+        let [Path { source: Source::Index(index), ranges }] = self.paths.as_slice() else {
+            return false;
+        };
+        // Entries of null are those of empty lists, too; objects have no order.
+        let is_plain = match compare.value.class() {
+            Class::Boolean | Class::String | Class::Bytes => true,
+            Class::Number => compare.value.as_f64().is_none_or(f64::is_finite),
+            Class::Null | Class::Array | Class::Object => false,
+        };
+        is_plain
+            && index.values == Values::Single
+            && compare.comparator == Comparator::Equals
+            && compare.attribute == [&*index.attribute]
+            && ranges.is_value(index.id, &compare.value)
     }
 
     /// What is looked through, in words for `explain`.

@@ -69,6 +69,13 @@ impl Ranges {
         Ranges::whole_index(index).narrowed(compares, value_range, text_range)
     }
 
+    /// Whether these are the entries of one value alone, which shares them with no other.
+    pub(super) fn is_value(&self, index: u32, value: &Value) -> bool {
+        let range = ValueRange::new(index, value);
+        range.cut == Cut::Whole
+            && matches!(self.0.as_slice(), [(start, end)] if *start == range.start && *end == range.end)
+    }
+
     fn narrowed(
         mut self,
         compares: &[&Compare],
