@@ -64,7 +64,8 @@ export class Told extends Resource {
   async post(_: any, { after }: any) {
     const told = [];
     for await (const { type, id, value, version } of tables.Item.getHistory(Number(after))) {
-      told.push([type, id, value?.n, String(version)]);
+      // The start is included.
+      if (version > Number(after)) told.push([type, id, value?.n, String(version)]);
     }
     return told;
   }
