@@ -15,6 +15,7 @@ use kora_resource::{
     Connect, Context, Map, Message, Opens, Outgoing, StreamOptions, Target, User, Value,
 };
 use mqtt_proto::v5::{Connect as ConnectPacket, ConnectReasonCode, UserProperty};
+use tokio::runtime::Handle;
 
 use super::Broker;
 use crate::realtime::inbox::{self, Sender};
@@ -29,6 +30,21 @@ pub(super) struct Watching(Vec<Watcher>);
 struct Watcher {
     messages: Sender,
     answers: Outgoing,
+}
+
+/// The end of its messages is what code hears last: it gets to the end of what it was told already, also
+/// of a client that left at once.
+impl Drop for Watching {
+    fn drop(&mut self) {
+        for Watcher { messages, mut answers } in self.0.drain(..) {
+            drop(messages);
+            // Only at the end of the process there is no runtime, and nobody left to tell.
+            if let Ok(runtime) = Handle::try_current() {
+                let rest = async move { while answers.next().await.is_some() {} };
+                runtime.spawn(tokio::time::timeout(ANSWER, rest));
+            }
+        }
+    }
 }
 
 /// Why code does not let a client in.
