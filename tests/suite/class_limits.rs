@@ -48,9 +48,10 @@ async fn each_limit_stops_what_passes_it_and_names_itself() {
         assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine", "after {how}");
     }
     server.stderr.wait_for("calls that ran: [Bad]; its worker starts again");
-    // Where it was: the line of the loop, and of who called it.
+    // Where it was: the line of the loop, and of who called it. QuickJS knows the callers' lines only.
     let places = server.stderr.text();
-    assert!(places.contains("resources.ts:4:") && places.contains("resources.ts:25:"), "{places}");
+    assert!(places.contains("resources.ts:25:"), "{places}");
+    assert!(cfg!(feature = "quickjs") || places.contains("resources.ts:4:"), "{places}");
 }
 
 #[tokio::test]
@@ -58,11 +59,15 @@ async fn a_full_heap_stops_what_filled_it() {
     let app = app("cpu: 60s, memory: 128MB");
     let server = app.run();
     for how in ["memory", "buffer", "buffers"] {
-        let answer = server.get(&format!("/Bad/?how={how}")).await.expect(503);
+        let answer = server.get(&format!("/Bad/?how={how}")).await;
         let title = answer.json()["title"].as_str().unwrap().to_owned();
-        let named =
-            title.starts_with("Bad was stopped") && title.contains("limits.memory, 128 MiB");
-        assert!(named, "{how}: {title}");
+        // QuickJS refuses one piece that is too large by an error, which code may catch.
+        let is_refused = cfg!(feature = "quickjs") && how == "buffer";
+        let (status, named) = match is_refused {
+            true => (500, title.contains("limits.memory")),
+            false => (503, title.starts_with("Bad was stopped") && title.contains("128 MiB")),
+        };
+        assert!(named && answer.status == status, "{how}: {answer:?}");
         assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine", "after {how}");
     }
     assert_eq!(server.get("/Bad/?how=garbage").await.expect(200).json(), "fine");
@@ -162,7 +167,10 @@ async fn a_module_that_never_ends_leaves_what_serves() {
     let line = server.stderr.wait_for("Not reloaded");
     assert!(line.contains("late: what runs while it loads was stopped"), "{line}");
     assert!(line.contains("limits.cpu, 10000 ms") && answered > 1, "{line}");
-    server.stderr.wait_for("resources.ts:7:");
+    // QuickJS does not know the line of the innermost code that it interrupts.
+    if cfg!(feature = "v8") {
+        server.stderr.wait_for("resources.ts:7:");
+    }
     app.write("late/resources.ts", &module.replace("fine", "new"));
     server.until("/Late", |answer: &Answer| answer.body.contains("new")).await;
 }

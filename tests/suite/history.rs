@@ -117,6 +117,9 @@ const DOORS: &[(&str, &str)] = &[
     ),
 ];
 
+/// An entry of the history: its type, the id, and the value of `n`.
+type Told = (&'static str, &'static str, Option<i64>);
+
 /// Whatever way a change takes, it is one entry of the log and one event, with the next position.
 #[tokio::test]
 async fn every_door_leads_to_one_entry() {
@@ -125,7 +128,7 @@ async fn every_door_leads_to_one_entry() {
     let mut events = server.events("/Kept/").await;
     assert_eq!(events.next().await["id"], "loaded");
     let json = "application/json";
-    let doors: &[(&str, &str, &str, &str, &[(&str, &str, Option<i64>)])] = &[
+    let doors: &[(&str, &str, &str, &str, &[Told])] = &[
         ("PUT", "/Kept/a", json, r#"{"n":1}"#, &[("put", "a", Some(1))]),
         ("PATCH", "/Kept/a", json, r#"{"n":2}"#, &[("put", "a", Some(2))]),
         ("POST", "/Kept/", json, r#"{"id":"b","n":1}"#, &[("put", "b", Some(1))]),

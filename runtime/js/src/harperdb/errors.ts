@@ -57,9 +57,18 @@ export function failure(thrown: any, context?: any): Failure {
   }
   const status = Number(thrown.statusCode ?? thrown.status) || fallback;
   const code = String(thrown.code ?? className(thrown));
-  const message = thrown.message === undefined ? "Unknown error occurred" : String(thrown.message);
+  const message = isOutOfMemory(thrown)
+    ? "out of memory: limits.memory bounds what the component's code may hold"
+    : thrown.message === undefined
+    ? "Unknown error occurred"
+    : String(thrown.message);
   const stack = status >= 500 ? ownFrames(String(thrown.thrownAt ?? thrown.stack ?? "")) : "";
   return { status, code, message, stack };
+}
+
+/** QuickJS refuses a piece of memory that is too large by an error; V8's code is stopped for it. */
+function isOutOfMemory(thrown: any): boolean {
+  return thrown.name === "InternalError" && thrown.message === "out of memory";
 }
 
 /** What kind of error it is: a subclass that gives itself no name is told by that of its class. */

@@ -16,9 +16,12 @@ fn coerced(mut record: Map, mode: ValidateMode) -> Map {
     record
 }
 
+/// What draws a value.
+type Draw = fn(&mut Dice) -> Value;
+
 fn item(dice: &mut Dice, id: &str) -> Map {
     let mut record = map([("id", id.into()), ("n", dice.small()), ("note", dice.small())]);
-    let often: [(&str, fn(&mut Dice) -> Value); 8] = [
+    let often: [(&str, Draw); 8] = [
         ("name", Dice::name),
         ("ownerId", Dice::owner_id),
         ("price", Dice::price),
