@@ -257,5 +257,5 @@ async fn a_secure_port_without_a_certificate_is_left_out() {
     command.env("MQTT_NETWORK_SECUREPORT", "8883");
     let server = Server::start_command(command, 1, &["run"], &app.directory(), &app.data());
     server.send("GET", "/Dog/", &[JSON], "").await.expect(200);
-    assert!(server.stderr.text().contains("the secure port 8883"), "{}", server.stderr.text());
+    server.stderr.wait_for("the secure port 8883");
 }
