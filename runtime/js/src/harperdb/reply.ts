@@ -13,6 +13,7 @@ import { blobNumber, unsaved } from "ext:kora/harperdb/blob.ts";
 import type { Context } from "ext:kora/harperdb/context.ts";
 import { failure } from "ext:kora/harperdb/errors.ts";
 import { TableRecord } from "ext:kora/harperdb/record.ts";
+import { bodyOf } from "ext:kora/harperdb/response.ts";
 import { SearchResult } from "ext:kora/harperdb/search.ts";
 
 /** The kinds of body of `op_kora_reply`. */
@@ -179,15 +180,16 @@ function responseLike(call: number, response: any, context: Context): Promise<vo
     if (name === "set-cookie") headers.append(name, value);
     else if (!headers.has(name)) headers.set(name, value);
   }
-  if (response instanceof Response || response.body !== undefined) {
+  const given = bodyOf(response);
+  if (response instanceof Response || given !== undefined) {
     const type = headers.get("content-type") ?? "";
     headers.delete("content-type");
     const head = { status, headers: flatHeaders(headers) };
-    if (response.body === null) {
+    if (given === null) {
       send(call, context, { ...head, status: status || 200 }, Body.Absent, undefined);
       return undefined;
     }
-    return raw(call, context, head, response.body, type);
+    return raw(call, context, head, given, type);
   }
   const head = { status, headers: flatHeaders(headers) };
   const data = "data" in response || isHead(response) ? response.data : response;

@@ -1,5 +1,6 @@
 // Responses in middleware (harper-components.md section 4.2): what `next` gives, whose body stays with
 // the host until somebody looks at it, and what listeners answer.
+import { core } from "ext:core/mod.js";
 import {
   op_kora_body_drop,
   op_kora_body_end,
@@ -109,6 +110,16 @@ export class HostResponse {
   }
 }
 
+/**
+ * The body of what code has answered. Of a `Response` that was made of text or bytes, those: to ask for
+ * its `body` makes a stream of them, which has no length and which middleware would have to read.
+ */
+export function bodyOf(response: any): any {
+  const { toInnerResponse } = core.loadExtScript("ext:deno_fetch/23_response.js");
+  const made = toInnerResponse(response)?.body?.streamOrStatic;
+  return made?.consumed === false ? made.body : response.body;
+}
+
 /** What a listener returned, for the listener before it: with headers that can be set. */
 export function changeable(result: any): any {
   if (result instanceof HostResponse) return result;
@@ -122,8 +133,8 @@ export function changeable(result: any): any {
     withSetIfNone(given.headers);
     return given;
   }
-  const { status = 200, body, data } = given;
-  return { status, headers: withSetIfNone(headersOf(given.headers)), body, data };
+  const { status = 200, data } = given;
+  return { status, headers: withSetIfNone(headersOf(given.headers)), body: bodyOf(given), data };
 }
 
 /** A response as the host takes it; `status` 0 is an answer of nothing. */
@@ -148,13 +159,14 @@ export async function outgoing(result: any): Promise<Outgoing> {
   const headers = headersOf(result.headers);
   const hostBody = result instanceof HostResponse ? result.takeHostBody() : undefined;
   if (hostBody !== undefined) return { status, headers: flat(headers), body: hostBody };
-  if (result.body === undefined && result.data !== undefined) {
+  const body = bodyOf(result);
+  if (body === undefined && result.data !== undefined) {
     const { data } = result;
     const isText = typeof data === "string" && headers.has("content-type");
     if (!headers.has("content-type")) headers.set("content-type", "application/json");
     return { status, headers: flat(headers), body: textBody(isText ? data : JSON.stringify(data)) };
   }
-  return { status, headers: flat(headers), body: await bodyNumber(result.body, headers) };
+  return { status, headers: flat(headers), body: await bodyNumber(body, headers) };
 }
 
 function headersOf(given: any): Headers {
