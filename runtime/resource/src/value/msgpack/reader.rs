@@ -197,7 +197,9 @@ impl<'a> Reader<'a> {
         let kind = i8::from_be_bytes(self.array()?);
         let data = self.take(len)?;
         let token = match kind {
-            EXT_DATE => data.try_into().ok().map(|data| Token::Date(f64::from_be_bytes(data))),
+            EXT_DATE if self.origin == Origin::Stored => {
+                data.try_into().ok().map(|data| Token::Date(f64::from_be_bytes(data)))
+            }
             // Of any size, also such as fit a number: clients send extension 0x42.
             EXT_BIG_INT if self.origin == Origin::Stored => {
                 data.try_into().ok().map(|data| Token::BigInt(i128::from_be_bytes(data)))
