@@ -70,7 +70,10 @@ async fn a_full_heap_stops_what_filled_it() {
         assert!(named && answer.status == status, "{how}: {answer:?}");
         assert_eq!(server.get("/Bad/").await.expect(200).json(), "fine", "after {how}");
     }
-    assert_eq!(server.get("/Bad/?how=garbage").await.expect(200).json(), "fine");
+    // Often: V8 judges some of the collections useless, and was once believed.
+    for _ in 0..20 {
+        assert_eq!(server.get("/Bad/?how=garbage").await.expect(200).json(), "fine");
+    }
     assert!(server.memory() < 1 << 30);
 }
 

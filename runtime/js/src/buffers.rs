@@ -38,6 +38,13 @@ pub(crate) fn allocator(limit: usize, pulse: &Arc<Pulse>) -> v8::UniqueRef<v8::A
     unsafe { v8::new_rust_allocator(Arc::into_raw(Arc::new(buffers)), &TABLE) }
 }
 
+/// Whether the engine fears for its heap, whose limit is given, only for buffers: it counts them towards the heap where
+/// it judges what its collections bring, so that those that it runs to make room for a buffer look useless. Whether the
+/// buffer is given to the code decides what becomes of it; the heap needs no more room than the least that is any.
+pub(crate) fn look_like_heap(pulse: &Pulse, limit: usize) -> bool {
+    pulse.is_refused() && places::heap_in_use().is_some_and(|bytes| bytes < limit / 2)
+}
+
 static TABLE: v8::RustAllocatorVtable<Buffers> =
     v8::RustAllocatorVtable { allocate, allocate_uninitialized, free, drop: drop_buffers };
 

@@ -158,6 +158,10 @@ impl Isolate {
         let full = pulse.clone();
         js.add_near_heap_limit_callback(move |current, _| {
             match full.exceeded() {
+                #[cfg(feature = "v8")]
+                None if crate::buffers::look_like_heap(&full, current) => {
+                    return current.saturating_add(1);
+                }
                 None => full.stop(Exceeded::Memory),
                 // It has filled the room that it was given to come to its next step.
                 Some(_) => full.end(),

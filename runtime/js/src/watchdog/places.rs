@@ -1,4 +1,4 @@
-//! Where code is at the moment when it is stopped, for the log.
+//! Where code is at the moment when it is stopped, for the log; and how full its heap is then.
 //!
 //! The engine calls back on the isolate's own thread, between two steps of the code; which isolate that is the thread
 //! itself knows ([`Watched`]). The places are those of the code as the engine has it: [`crate::isolate`] finds the
@@ -68,26 +68,34 @@ pub(super) fn ask(isolate: &v8::IsolateHandle) {
 /// Where this thread's code is. For callers that the engine calls out of code.
 #[cfg(feature = "v8")]
 pub(crate) fn here() -> Vec<Place> {
-    with_current(|_, places| places()).unwrap_or_default()
+    with_current(Current::places).unwrap_or_default()
+}
+
+/// How many bytes the objects of this thread's isolate take, without its buffers. For callers as of [`here`].
+#[cfg(feature = "v8")]
+pub(crate) fn heap_in_use() -> Option<usize> {
+    with_current(|current| current.isolate().get_heap_statistics().used_heap_size())
 }
 
 extern "C" fn interrupted(_isolate: v8::UnsafeRawIsolatePtr, _data: *mut c_void) {
-    with_current(|pulse, places| pulse.interrupt(places));
+    with_current(|current| current.pulse.interrupt(|| current.places()));
 }
 
-/// Hands over this thread's pulse and a way to ask where its code is; `None` if it has no isolate.
-fn with_current<R>(tell: impl FnOnce(&Pulse, &dyn Fn() -> Vec<Place>) -> R) -> Option<R> {
-    CURRENT.with(|current| {
-        // It changes only where no code runs.
-        let current = current.try_borrow().ok()?;
-        let Current { pulse, context, isolate } = current.as_ref()?;
-        let places = || {
-            // SAFETY: the isolate lives: `Watched` is dropped before it. It is entered, since its code has called.
-            let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(*isolate) };
-            places(&mut isolate, context)
-        };
-        Some(tell(pulse, &places))
-    })
+/// Hands over what this thread knows of its isolate; `None` if it has none.
+fn with_current<R>(tell: impl FnOnce(&Current) -> R) -> Option<R> {
+    // It changes only where no code runs.
+    CURRENT.with(|current| current.try_borrow().ok()?.as_ref().map(tell))
+}
+
+impl Current {
+    fn isolate(&self) -> v8::Isolate {
+        // SAFETY: the isolate lives: `Watched` is dropped before it. It is entered, since its code has called.
+        unsafe { v8::Isolate::from_raw_isolate_ptr(self.isolate) }
+    }
+
+    fn places(&self) -> Vec<Place> {
+        places(&mut self.isolate(), &self.context)
+    }
 }
 
 fn places(isolate: &mut v8::Isolate, context: &v8::Global<v8::Context>) -> Vec<Place> {

@@ -107,6 +107,12 @@ impl Pulse {
         *lock(&self.refused) = None;
     }
 
+    /// Whether the code waits for a buffer that was refused: the engine collects garbage, to ask once more.
+    #[cfg(feature = "v8")]
+    pub(crate) fn is_refused(&self) -> bool {
+        lock(&self.refused).is_some()
+    }
+
     /// Called between two steps of the code: stops it if it is to be stopped. `places` tells where it is.
     pub(super) fn interrupt(&self, places: impl FnOnce() -> Vec<Place>) {
         let refused = lock(&self.refused).take();
