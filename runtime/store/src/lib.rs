@@ -25,6 +25,7 @@ mod layout;
 mod log;
 mod merge;
 mod options;
+mod reads;
 mod retention;
 mod schema_change;
 mod search;

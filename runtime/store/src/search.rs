@@ -22,12 +22,12 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use kora_resource::query::{Condition, Direction, Explain, Sort};
-use kora_resource::{Error, Item, Items, Map, Query, Record, Result, Value};
+use kora_resource::{Error, Item, Items, Map, Query, Record, Result, Seq, Value};
 
 use crate::Table;
 use crate::keys::Key;
+use crate::reads::Reads;
 use crate::table::{Definition, visible_record};
-use crate::write_set::Reads;
 use access::{Access, IdFilter, Place, Repeats};
 use nearest::{Measure, Wanted};
 use predicate::Predicate;
@@ -47,12 +47,14 @@ const FEW: usize = 1000;
 pub(crate) struct Overlay {
     records: BTreeMap<Key, Option<Record>>,
     reads: Option<Reads>,
+    /// Where the log was before the search began, if that is to be noted with what it reads.
+    since: Option<Seq>,
 }
 
 impl Overlay {
     /// An overlay for a transaction that wants to know what is read.
-    pub(crate) fn noting(reads: Reads) -> Overlay {
-        Overlay { records: BTreeMap::new(), reads: Some(reads) }
+    pub(crate) fn noting(reads: Reads, since: Option<Seq>) -> Overlay {
+        Overlay { records: BTreeMap::new(), reads: Some(reads), since }
     }
 
     /// What the transaction makes of a record: `None` if it deletes it.
@@ -341,7 +343,7 @@ impl Search {
             return Ok(());
         }
         if let Some(reads) = &self.overlay.reads {
-            reads.note(self.table.id(), &id, Some(record.version()));
+            reads.note(&self.table, &id, Some(record.version()), self.overlay.since);
         }
         match &mut self.sorted {
             Some(sorted) => sorted.push(id, record, keys),

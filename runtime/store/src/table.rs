@@ -15,13 +15,14 @@ mod size;
 
 pub use size::Counting;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use kora_hub::TableKey;
 use kora_resource::query::Select;
 use kora_resource::schema::{TableName, TableSchema};
-use kora_resource::{Error, Id, Map, Query, Record, Result, Value};
+use kora_resource::{Error, Id, Map, Query, Record, Result, Seq, Value};
 use parking_lot::Mutex;
 
 use crate::Store;
@@ -46,6 +47,8 @@ pub struct Table {
     id: TableId,
     key: TableKey,
     definition: ArcSwap<Definition>,
+    /// The position of the last change that was applied, committed or about to be; 0 since the start.
+    last_change: AtomicU64,
     /// The last generated numeric key.
     generated: Mutex<Option<i64>>,
     /// The indexes that a thread is building.
@@ -110,6 +113,7 @@ impl Table {
                 schema,
                 indexes: entry.indexes.clone(),
             }),
+            last_change: AtomicU64::new(0),
             generated: Mutex::new(None),
             builds: Mutex::default(),
             caching: ArcSwapOption::empty(),
@@ -210,6 +214,17 @@ impl Table {
 
     pub(crate) fn id(&self) -> TableId {
         self.id
+    }
+
+    /// Called by the writer: a change at this position is applied.
+    pub(crate) fn changed(&self, at: Seq) {
+        self.last_change.fetch_max(at.0, Ordering::Relaxed);
+    }
+
+    /// The position of the last change that the writer has applied since the start. For the writer: others may see it
+    /// before they see the change.
+    pub(crate) fn last_change(&self) -> Seq {
+        Seq(self.last_change.load(Ordering::Relaxed))
     }
 
     pub(crate) fn key(&self) -> TableKey {

@@ -1,7 +1,7 @@
 //! A transaction as its caller sees it: a write set in the making.
 //!
 //! Reads see the newest committed records with the transaction's own changes over them; their
-//! versions are remembered. Nothing is written before [`Transaction::commit`], and dropping the
+//! versions are remembered (see [`crate::reads`]). Nothing is written before [`Transaction::commit`], and dropping the
 //! transaction is its rollback. Each database commits by itself, in the order of its first use; as in
 //! Harper there is no atomicity across databases (`spec/harper-resources.md` section 8). What a
 //! search returned is checked at commit; records that *would* have matched are not (no predicate
@@ -18,6 +18,7 @@ use crate::Table;
 use crate::database::Database;
 use crate::keys::encode_id;
 use crate::merge::{increment, merge};
+use crate::reads;
 use crate::search::{Overlay, Search};
 use crate::source::{SourceChange, SourceMethod};
 use crate::write_set::{Content, Op, Write, WriteSet};
@@ -80,9 +81,10 @@ impl Transaction {
     /// The record with this key, own changes included.
     pub fn get(&mut self, table: &Arc<Table>, id: &Id) -> Result<Option<Record>> {
         let key = encode_id(id)?;
-        let stored = table.get(id)?;
         let set = self.set(table);
-        set.reads.note(table.id(), &key, stored.as_ref().map(Record::version));
+        let since = set.reads.is_full().then(|| table.owner().head()).transpose()?;
+        let stored = table.get(id)?;
+        set.reads.note(table, &key, stored.as_ref().map(Record::version), since);
         match set.writes.get(&(table.id(), key)) {
             None => Ok(stored),
             Some(write) => overlaid(table, id, stored, &write.op),
@@ -199,7 +201,10 @@ impl Transaction {
     /// read.
     pub fn search(&mut self, table: &Arc<Table>, query: Query) -> Result<Search> {
         let set = self.set(table);
-        let mut overlay = Overlay::noting(set.reads.clone());
+        let may_be_many = query.limit.is_none_or(|limit| limit > reads::EACH);
+        let since =
+            (may_be_many || set.reads.is_full()).then(|| table.owner().head()).transpose()?;
+        let mut overlay = Overlay::noting(set.reads.clone(), since);
         for ((in_table, key), write) in &set.writes {
             if *in_table == table.id() {
                 let stored = table.get(&write.id)?;

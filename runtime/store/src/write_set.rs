@@ -4,7 +4,6 @@
 //! has at most one write in a set: later ones are folded into earlier ones here, so that the writer
 //! plans each record once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,13 +11,13 @@ use indexmap::IndexMap;
 use kora_resource::value::blob::has_blobs;
 use kora_resource::value::msgpack;
 use kora_resource::{Id, Map, MessageProperties, Value, Version};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::Table;
 use crate::blobs::Staged;
 use crate::keys::Key;
 use crate::layout::TableId;
 use crate::merge::{fold, merge};
+use crate::reads::Reads;
 
 /// Which record: its table and the key of its id.
 pub(crate) type Place = (TableId, Key);
@@ -34,22 +33,6 @@ pub(crate) struct WriteSet {
     pub staged: Vec<Arc<Staged>>,
     /// What is said about all of it.
     pub properties: Option<Arc<MessageProperties>>,
-}
-
-/// The versions that were read, `None` where there was no record. Shared with the searches that the
-/// transaction has begun, which add to it as they are read.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Reads(Arc<Mutex<HashMap<Place, Option<Version>>>>);
-
-impl Reads {
-    /// The first version read of a record is the one that must still be there at commit.
-    pub(crate) fn note(&self, table: TableId, key: &Key, version: Option<Version>) {
-        self.0.lock().entry((table, key.clone())).or_insert(version);
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<Place, Option<Version>>> {
-        self.0.lock()
-    }
 }
 
 /// The change of one record.
@@ -165,7 +148,7 @@ impl WriteSet {
                 }
         });
         let messages = self.messages.iter().map(|(.., value)| FIXED + value.approximate_size());
-        writes.chain(messages).sum::<usize>() + self.reads.lock().len() * FIXED
+        writes.chain(messages).sum::<usize>() + self.reads.len() * FIXED
     }
 }
 

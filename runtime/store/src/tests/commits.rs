@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use kora_resource::{Id, Value};
 
 use crate::keys::Key;
+use crate::reads;
 use crate::write_set::{Content, Op, Write, WriteSet};
 
 use super::*;
@@ -94,6 +95,41 @@ async fn what_was_read_must_not_have_changed() {
     transaction.get(&table, &"1".into()).expect("reads");
     transaction.put(&table, "3".into(), dog("3", "c", 1)).expect("valid");
     transaction.commit().await.expect("nothing has changed");
+}
+
+#[tokio::test]
+async fn of_many_reads_only_the_first_are_remembered_one_by_one() {
+    let fixture = Fixture::new();
+    let table = fixture.table(DOG);
+    let other = fixture.table("type Cat @table { id: ID @primaryKey }");
+    let count = 3 * reads::EACH;
+    let id = |n: usize| format!("{n:04}");
+    let mut fill = fixture.store.transaction();
+    for n in 0..count {
+        fill.put(&table, Id::from(&*id(n)), dog(&id(n), "a", 1)).expect("valid");
+    }
+    fill.commit().await.expect("commits");
+    for read in ["get", "search"] {
+        for (changed, status) in [("nothing", None), ("last", Some(409)), ("other", None)] {
+            let mut transaction = fixture.store.transaction();
+            if read == "search" {
+                let mut search = transaction.search(&table, Default::default()).expect("begins");
+                while !search.next_batch(7).expect("reads").is_empty() {}
+            } else {
+                for n in 0..count {
+                    transaction.get(&table, &Id::from(&*id(n))).expect("reads");
+                }
+            }
+            match changed {
+                "last" => drop(fixture.put(&table, dog(&id(count - 1), "b", 2)).await),
+                "other" => drop(fixture.put(&other, map([("id", "1".into())])).await),
+                _ => {}
+            }
+            transaction.put(&other, "sum".into(), map([("id", "sum".into())])).expect("valid");
+            let failed = transaction.commit().await.err().map(|error| error.status());
+            assert_eq!(failed, status, "{read}, then {changed} changed");
+        }
+    }
 }
 
 #[tokio::test]

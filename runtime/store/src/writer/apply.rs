@@ -61,6 +61,9 @@ pub(super) fn apply(
         }
         Effect::Message(message) => (EventKind::Message, EventValue::Message(message)),
     };
+    if kind != EventKind::Message {
+        table.changed(at.seq);
+    }
     let version = at.version;
     let properties = properties.cloned();
     let event =

@@ -12,7 +12,7 @@ use crate::catalog::{IndexKind, IndexState, Progress};
 use crate::clock;
 use crate::environment::{ReadTxn, Trees};
 use crate::keys::{IndexEntry, Key};
-use crate::layout::{Header, read_record, record_key};
+use crate::layout::{read_record, record_key};
 use crate::merge::{increment, merge};
 use crate::table::{Definition, INVALIDATED};
 use crate::vector::{Nodes, vector_of};
@@ -63,14 +63,10 @@ pub(super) fn plan(
     trees: &Trees,
     version: Version,
 ) -> Result<Result<Vec<Change>>, StoreError> {
-    for ((table, key), read) in set.reads.lock().iter() {
-        let stored = trees.records.get(txn, &record_key(*table, key))?;
-        let stored = stored.and_then(Header::read).filter(|header| !header.is_expired(clock::now));
-        if stored.map(|header| header.version) != *read {
-            return Ok(Err(Error::conflict(
-                "A record that this transaction has read was changed by another one",
-            )));
-        }
+    if !set.reads.still_hold(txn, trees)? {
+        return Ok(Err(Error::conflict(
+            "A record that this transaction has read was changed by another one",
+        )));
     }
     let mut changes = Vec::with_capacity(set.writes.len() + set.messages.len());
     for ((table, key), write) in &set.writes {
