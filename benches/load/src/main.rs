@@ -15,6 +15,7 @@ mod suite;
 mod tables;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -37,13 +38,15 @@ enum Command {
         threads: usize,
     },
     /// Writes messages to WebSockets, with no server behind it
-    Ceiling { subscribers: usize, changes: usize },
+    Ceiling { subscribers: usize, changes: usize, microseconds: u64 },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Bench(options) => suite::run(&options),
         Command::Bare { response, threads } => bare::serve(&response, threads),
-        Command::Ceiling { subscribers, changes } => realtime::serve_ceiling(subscribers, changes),
+        Command::Ceiling { subscribers, changes, microseconds } => {
+            realtime::serve_ceiling(subscribers, changes, Duration::from_micros(microseconds))
+        }
     }
 }

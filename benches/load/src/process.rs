@@ -73,9 +73,18 @@ impl Server {
         Server::start(command)
     }
 
-    pub(crate) fn ceiling(subscribers: usize, changes: usize) -> Result<Server> {
+    pub(crate) fn ceiling(
+        subscribers: usize,
+        changes: usize,
+        interval: Duration,
+    ) -> Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("ceiling").args([subscribers.to_string(), changes.to_string()]);
+        let microseconds = interval.as_micros();
+        command.arg("ceiling").args([
+            subscribers.to_string(),
+            changes.to_string(),
+            microseconds.to_string(),
+        ]);
         Server::start(command)
     }
 

@@ -9,7 +9,7 @@ mod subscribers;
 mod transport;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -20,7 +20,7 @@ pub(crate) use ceiling::serve as serve_ceiling;
 use fanout::{Fanout, Scene, Writing};
 use mosquitto::Mosquitto;
 use mqtt::Quality;
-use subscribers::Subscribers;
+use subscribers::{Arrival, Spread, Subscribers};
 use transport::Transport;
 
 /// What is asked of each transport, in delivered messages a second.
@@ -94,6 +94,9 @@ fn fan_out(kora: &Server, scale: &Scale, first: &mut usize, report: &mut Report)
                 arrived(&half, scale.subscribers)
             ),
         );
+        if transport == Transport::WebSocket {
+            spread(scale, &half, interval, report)?;
+        }
     }
     Ok(())
 }
@@ -109,18 +112,11 @@ fn arrived(run: &Fanout, subscribers: usize) -> String {
 
 /// The same number of messages to the same number of sockets without a server.
 fn ceiling(scale: &Scale, flood: &Fanout, report: &mut Report) -> Result<()> {
-    let changes = flood.changes.max(1);
-    let bare = Server::ceiling(scale.subscribers, changes)?;
-    let mut listening =
-        Subscribers::connect(Transport::WebSocket, bare.address, scale.subscribers, |_| {
-            "Tick/".to_owned()
-        })?;
-    let progress = subscribers::Progress::default();
-    progress.expected.store(changes, std::sync::atomic::Ordering::Release);
-    let started = std::time::Instant::now();
-    let arrivals = listening.collect(0, &progress)?;
+    let started = Instant::now();
+    let arrivals = without_server(scale, flood.changes.max(1), Duration::ZERO)?;
     let end = arrivals.iter().map(|arrival| arrival.at).max().unwrap_or(started);
-    let rate = arrivals.len() as f64 / (end - started).as_secs_f64();
+    let start = arrivals.iter().map(|arrival| arrival.at).min().unwrap_or(started);
+    let rate = arrivals.len() as f64 / (end - start).as_secs_f64();
     report.add(
         "WebSocket fan-out / a loop that writes the same",
         flood.delivered_per_second / rate,
@@ -129,6 +125,37 @@ fn ceiling(scale: &Scale, flood: &Fanout, report: &mut Report) -> Result<()> {
         format!("{rate:.0} msg/s of {} messages by one thread with no server", arrivals.len()),
     );
     Ok(())
+}
+
+/// How much later than the first subscriber the last one hears of a change, beside what a loop with no server takes
+/// to tell them all, as often.
+fn spread(scale: &Scale, steady: &Fanout, interval: Duration, report: &mut Report) -> Result<()> {
+    let bare = Spread::of(&without_server(scale, steady.changes.max(1), interval)?);
+    let milliseconds = |microseconds: u64| microseconds as f64 / 1000.0;
+    report.add(
+        "WebSocket fan-out, as often: last after first subscriber",
+        milliseconds(steady.spread.p50),
+        "ms",
+        Target::Report,
+        format!(
+            "p99 {:.2} ms; a loop that writes the same: {:.2} ms, p99 {:.2} ms",
+            milliseconds(steady.spread.p99),
+            milliseconds(bare.p50),
+            milliseconds(bare.p99)
+        ),
+    );
+    Ok(())
+}
+
+fn without_server(scale: &Scale, changes: usize, interval: Duration) -> Result<Vec<Arrival>> {
+    let bare = Server::ceiling(scale.subscribers, changes, interval)?;
+    let mut listening =
+        Subscribers::connect(Transport::WebSocket, bare.address, scale.subscribers, |_| {
+            "Tick/".to_owned()
+        })?;
+    let progress = subscribers::Progress::default();
+    progress.expected.store(changes, std::sync::atomic::Ordering::Release);
+    listening.collect(0, &progress)
 }
 
 fn against_mosquitto(

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use memchr::memmem;
@@ -10,8 +11,8 @@ use memchr::memmem;
 use crate::app;
 
 /// Listens, takes `subscribers` connections, and writes `changes` messages to each of them: one write a message and
-/// socket, in turns.
-pub(crate) fn serve(subscribers: usize, changes: usize) -> Result<()> {
+/// socket, in turns, the next message no sooner than `interval` after the one before.
+pub(crate) fn serve(subscribers: usize, changes: usize, interval: Duration) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("successfully started on http://{}/", listener.local_addr()?);
     let mut sockets = Vec::with_capacity(subscribers);
@@ -21,10 +22,12 @@ pub(crate) fn serve(subscribers: usize, changes: usize) -> Result<()> {
         sockets.push(answer(stream)?);
     }
     for change in 0..changes {
+        let began = Instant::now();
         let frame = frame(change);
         for socket in &mut sockets {
             socket.write_all(&frame)?;
         }
+        std::thread::sleep(interval.saturating_sub(began.elapsed()));
     }
     // Until the subscribers are done and the process is ended.
     std::thread::park();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::mqtt::{self, Quality};
-use super::subscribers::{Progress, Subscribers};
+use super::subscribers::{Progress, Spread, Subscribers};
 use super::transport::Transport;
 use crate::app;
 use crate::http1::{self, Exchange, PATIENCE};
@@ -44,6 +44,7 @@ pub(crate) struct Fanout {
     /// Microseconds from the answer of the PUT to the arrival of its event.
     pub(crate) p50: u64,
     pub(crate) p99: u64,
+    pub(crate) spread: Spread,
     pub(crate) cut_off: usize,
 }
 
@@ -120,6 +121,7 @@ pub(crate) fn run(
         delivered_per_second: arrivals.len() as f64 / (end - started).as_secs_f64(),
         p50: quantile(&delays, 0.5),
         p99: quantile(&delays, 0.99),
+        spread: Spread::of(&arrivals),
         cut_off: subscribers - listening.open(),
     })
 }

@@ -1,6 +1,7 @@
 //! Many subscribers on one thread: after the handshake only as much of the messages is read as tells which
 //! change arrived and when.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::transport::Transport;
+use crate::report::quantile;
 
 /// No event for this long after the last change: what has not arrived will not.
 const QUIET: Duration = Duration::from_secs(2);
@@ -26,6 +28,29 @@ struct Subscriber {
 pub(crate) struct Arrival {
     pub(crate) change: usize,
     pub(crate) at: Instant,
+}
+
+/// How much later than to its first subscriber a change came to its last; quantiles over the changes, in microseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) p50: u64,
+    pub(crate) p99: u64,
+}
+
+impl Spread {
+    pub(crate) fn of(arrivals: &[Arrival]) -> Spread {
+        let mut changes: HashMap<usize, (Instant, Instant)> = HashMap::new();
+        for Arrival { change, at } in arrivals {
+            let (first, last) = changes.entry(*change).or_insert((*at, *at));
+            (*first, *last) = ((*first).min(*at), (*last).max(*at));
+        }
+        let mut spreads: Vec<u64> = changes
+            .into_values()
+            .map(|(first, last)| u64::try_from((last - first).as_micros()).unwrap_or(u64::MAX))
+            .collect();
+        spreads.sort_unstable();
+        Spread { p50: quantile(&spreads, 0.5), p99: quantile(&spreads, 0.99) }
+    }
 }
 
 /// What the writers and the reader of one run tell each other.
@@ -103,7 +128,13 @@ impl Subscriber {
         while self.is_open {
             match self.stream.read(chunk) {
                 Ok(0) => self.is_open = false,
-                Ok(read) => self.received.extend_from_slice(&chunk[..read]),
+                Ok(read) => {
+                    self.received.extend_from_slice(&chunk[..read]);
+                    // Less than there was room for: all of it. A further read would only say so.
+                    if read < chunk.len() {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                     self.is_open = false
