@@ -12,7 +12,10 @@ use crate::harness::mqtt::{connect, connect_durable};
 async fn a_message_of_quality_2_is_published_once_however_often_it_is_sent() {
     let app = app();
     let server = app.run();
+    server.put("/Room/a", r#"{"name":"before"}"#).await.expect(204);
     let mut socket = server.socket("/Room/a").await;
+    // It listens by now: who comes later gets the newest state instead of each change.
+    assert_eq!(socket.next().await["value"]["name"], "before");
     let mut client = server.mqtt(connect_durable("c")).await;
     let message = client.message("Room/a", br#"{"name":"once"}"#, QoS::Level2);
     let QosPid::Level2(id) = message.qos_pid else { panic!() };
