@@ -277,6 +277,12 @@ impl Transaction {
         Ok(committed)
     }
 
+    /// How many records it remembers one by one.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.sets.iter().map(|(_, set)| set.reads.len()).sum()
+    }
+
     /// A change without the checks that are made when it is asked for.
     #[cfg(test)]
     pub(crate) fn force(&mut self, table: &Arc<Table>, id: Id, op: Op) {

@@ -120,6 +120,7 @@ async fn of_many_reads_only_the_first_are_remembered_one_by_one() {
                     transaction.get(&table, &Id::from(&*id(n))).expect("reads");
                 }
             }
+            assert_eq!(transaction.remembered(), reads::EACH, "{read}");
             match changed {
                 "last" => drop(fixture.put(&table, dog(&id(count - 1), "b", 2)).await),
                 "other" => drop(fixture.put(&other, map([("id", "1".into())])).await),
