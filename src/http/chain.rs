@@ -240,17 +240,23 @@ impl Passage<'_> {
             is_web_socket: is_upgrade(parts),
             origins,
         };
+        // Declared before the steps, so dropped after them: middleware whose `next` fails because the client has
+        // gone must find that its steps go nowhere, or it passes for having answered.
+        let mut waiting;
         let mut steps = run.middleware.handle(listeners, request)?;
         while let Some(step) = steps.next().await {
             match step {
                 Step::Next { request, respond } => {
+                    waiting = Some(respond);
                     let changed = (!is_same(&request.user, &user))
                         .then(|| self.peer.as_user(request.user.clone()));
                     let response = match restored(parts, &info, request) {
                         Ok(request) => self.go_on(request, changed).await,
                         Err(error) => problem::response(&error, &info.url),
                     };
-                    respond(to_middleware(response));
+                    if let Some(respond) = waiting.take() {
+                        respond(to_middleware(response));
+                    }
                 }
                 Step::Answer(Ok(Some(response))) => {
                     return from_middleware(response, &parts.method);

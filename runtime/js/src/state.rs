@@ -4,7 +4,6 @@
 //! Lives in the worker's `OpState`, used on the worker's thread only.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use kora_resource::middleware::Step;
 use kora_resource::{
@@ -60,8 +59,9 @@ pub(crate) struct PendingCall {
     pub(crate) body: Option<Value>,
     /// What a `get` names: it may be asked again in another isolate.
     pub(crate) again: Option<Target>,
-    /// Who waits to hear that the caller has gone; told when the call is over too.
-    pub(crate) watcher: Option<Waker>,
+    /// Who waits to hear that the caller has gone; told too when the call is over, and then whether the
+    /// caller had gone by that time.
+    pub(crate) watcher: Option<oneshot::Sender<bool>>,
     /// `None` once it is given away.
     answer: Option<Answer>,
 }
@@ -85,7 +85,17 @@ impl PendingCall {
     }
 
     pub(crate) fn into_answer(mut self) -> Option<Answer> {
+        self.tell_watcher();
         self.answer.take()
+    }
+
+    /// Before the answer is given away: afterwards the receiver goes in any case.
+    fn tell_watcher(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            let has_gone = self.answer.as_ref().is_some_and(Answer::is_closed);
+            // Code that no longer runs has nothing to hear.
+            watcher.send(has_gone).ok();
+        }
     }
 
     /// The job of a `get` that has not answered yet, for another isolate. Any other call comes back as it is, and so
@@ -108,9 +118,7 @@ impl PendingCall {
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.wake();
-        }
+        self.tell_watcher();
     }
 }
 
@@ -128,6 +136,19 @@ pub(crate) enum Answer {
         answer: oneshot::Sender<Result<Consent>>,
         socket: usize,
     },
+}
+
+impl Answer {
+    /// Whether nobody waits for it any more.
+    fn is_closed(&self) -> bool {
+        match self {
+            Answer::Reply(answer) => answer.is_closed(),
+            Answer::Loaded(answer) => answer.is_closed(),
+            Answer::Written(answer) => answer.is_closed(),
+            Answer::Steps(steps) => steps.is_closed(),
+            Answer::Outgoing { answer, .. } => answer.is_closed(),
+        }
+    }
 }
 
 impl WorkerState {

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -13,10 +13,10 @@ use kora_resource::middleware::Step;
 use kora_resource::value::Blob;
 use kora_resource::{Error, ErrorKind, Item, Reply, ReplyBody, Value, VerbSet, Version};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{OpError, unanswerable};
-use crate::state::{Answer, WorkerState};
+use crate::state::{Answer, PendingCall, WorkerState};
 use crate::values::{from_v8, to_v8};
 
 /// The request behind a call, read only by code that looks at it.
@@ -190,40 +190,40 @@ pub(crate) fn op_kora_body<'s, 'i>(
     }
 }
 
-/// Resolves when the caller of `call` goes away (`true`), or when the call is answered (`false`).
+/// Resolves when the caller of `call` goes away (`true`), or when the call is answered (`false`). One that
+/// middleware gives up because its client has gone ends before the caller's end is seen here: it is told too.
 #[op2]
 pub(crate) async fn op_kora_call_given_up(state: Rc<RefCell<OpState>>, #[smi] call: u32) -> bool {
-    let context = {
-        let state = state.borrow();
-        let call = state.borrow::<WorkerState>().calls.get(call as usize);
-        call.map(|call| call.context.clone())
-    };
-    let Some(context) = context else { return false };
-    let steps = match state.borrow().borrow::<WorkerState>().calls.get(call as usize) {
-        Some(pending) => match pending.answer() {
+    let (watcher, mut ended) = oneshot::channel();
+    let steps = {
+        let mut state = state.borrow_mut();
+        let Some(pending) = state.borrow_mut::<WorkerState>().calls.get_mut(call as usize) else {
+            return false;
+        };
+        pending.watcher = Some(watcher);
+        match pending.answer() {
             Some(Answer::Steps(steps)) => Some(steps.clone()),
             Some(
                 Answer::Reply(_) | Answer::Outgoing { .. } | Answer::Loaded(_) | Answer::Written(_),
             )
             | None => None,
-        },
-        None => None,
+        }
     };
     if let Some(steps) = steps {
-        steps.closed().await;
-        let state = state.borrow();
-        let pending = state.borrow::<WorkerState>().calls.get(call as usize);
-        return pending.is_some_and(|pending| Arc::ptr_eq(&pending.context, &context));
+        return tokio::select! {
+            biased;
+            has_gone = ended => has_gone.unwrap_or(false),
+            () = steps.closed() => true,
+        };
     }
     poll_fn(|cx| {
+        // First: when the call is over, its number may name another one.
+        if let Poll::Ready(has_gone) = Pin::new(&mut ended).poll(cx) {
+            return Poll::Ready(has_gone.unwrap_or(false));
+        }
         let mut state = state.borrow_mut();
-        // Its number may name another call by now.
         let pending = state.borrow_mut::<WorkerState>().calls.get_mut(call as usize);
-        let Some(pending) = pending.filter(|call| Arc::ptr_eq(&call.context, &context)) else {
-            return Poll::Ready(false);
-        };
-        pending.watcher = Some(cx.waker().clone());
-        match pending.answer_mut() {
+        match pending.and_then(PendingCall::answer_mut) {
             Some(Answer::Reply(reply)) => reply.poll_closed(cx).map(|()| true),
             Some(Answer::Outgoing { answer, .. }) => answer.poll_closed(cx).map(|()| true),
             Some(Answer::Loaded(answer)) => answer.poll_closed(cx).map(|()| true),
