@@ -165,23 +165,45 @@ impl Events {
     /// The next block that is no comment, without its blank line; `None` at the end.
     pub async fn next_block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = block.to_owned();
-                self.text = rest.to_owned();
-                // Neither comments nor bare positions are events.
-                if block.starts_with("id: ") {
-                    self.last_id = block.strip_prefix("id: ").map(str::to_owned);
-                } else if !block.starts_with(':') {
-                    let id = block.lines().find_map(|line| line.strip_prefix("id: "));
-                    self.last_id = id.map(str::to_owned).or(self.last_id.take());
-                    return Some(block);
-                }
-                continue;
+            if let Some(block) = self.take_block() {
+                return Some(block);
             }
-            let frame = tokio::time::timeout(DEADLINE, self.response.body_mut().frame()).await;
-            let data = frame.expect("an event in time")?.unwrap().into_data().unwrap();
-            self.text.push_str(std::str::from_utf8(&data).unwrap());
+            self.read().await?;
         }
+    }
+
+    /// Where a stream stands that has had no event: it listens from there on.
+    pub async fn position(&mut self) -> String {
+        loop {
+            assert_eq!(self.take_block(), None);
+            if let Some(position) = &self.last_id {
+                return position.clone();
+            }
+            self.read().await.expect("a position");
+        }
+    }
+
+    /// The next event that was read already. Neither comments nor bare positions are events.
+    fn take_block(&mut self) -> Option<String> {
+        while let Some((block, rest)) = self.text.split_once("\n\n") {
+            let block = block.to_owned();
+            self.text = rest.to_owned();
+            if block.starts_with("id: ") {
+                self.last_id = block.strip_prefix("id: ").map(str::to_owned);
+            } else if !block.starts_with(':') {
+                let id = block.lines().find_map(|line| line.strip_prefix("id: "));
+                self.last_id = id.map(str::to_owned).or(self.last_id.take());
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    async fn read(&mut self) -> Option<()> {
+        let frame = tokio::time::timeout(DEADLINE, self.response.body_mut().frame()).await;
+        let data = frame.expect("an event in time")?.unwrap().into_data().unwrap();
+        self.text.push_str(std::str::from_utf8(&data).unwrap());
+        Some(())
     }
 
     /// The JSON of the next block, which must have one `data` line, and it first.
