@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 /// How long accepting pauses after it failed, which is when the process is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -19,22 +19,72 @@ const ASKED_EVERY: Duration = Duration::from_secs(15);
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(90);
 
-/// The next connection. Failures are said in the log, and waited out.
-pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                if let Err(error) = prepare(&stream) {
-                    tracing::debug!("the options of the connection of {address}: {error}");
-                }
-                return (stream, address);
+/// How many connections the system may hold for us that we have not accepted yet: enough for all clients of a
+/// server that has just started again. The system has its own bound (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
+/// How many connections are accepted before everything else that is ready has had its turn. Each is a task that
+/// wants to run at once, so a burst of thousands would stand before the next message of every other client.
+const AT_ONCE: u32 = 8;
+
+/// Accepts the connections of one port.
+pub(crate) struct Acceptor {
+    listener: TcpListener,
+    /// Accepted since the others had their turn.
+    accepted: u32,
+}
+
+impl Acceptor {
+    /// Listens on the first address of `host` that can be had. Port 0 takes a free one.
+    pub(crate) async fn bind(host: &str, port: u16) -> io::Result<Acceptor> {
+        let mut failed = None;
+        for address in lookup_host((host, port)).await? {
+            match listen(address) {
+                Ok(listener) => return Ok(Acceptor { listener, accepted: 0 }),
+                Err(error) => failed = Some(error),
             }
-            Err(error) => {
-                report(&error);
-                tokio::time::sleep(PAUSE).await;
+        }
+        Err(failed.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable)))
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The next connection. Failures are said in the log, and waited out.
+    pub(crate) async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        if self.accepted == AT_ONCE {
+            self.accepted = 0;
+            tokio::task::yield_now().await;
+        }
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, address)) => {
+                    self.accepted += 1;
+                    if let Err(error) = prepare(&stream) {
+                        tracing::debug!("the options of the connection of {address}: {error}");
+                    }
+                    return (stream, address);
+                }
+                Err(error) => {
+                    report(&error);
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that starts again must not wait for the last connections of the one before it.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

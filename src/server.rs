@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kora_store::{Store, StoreError, StoreOptions};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::components::guest_builds;
@@ -19,6 +18,7 @@ use crate::components::{Components, Guests, LoadFailure, Settings};
 use crate::config::mqtt::{DEFAULT_MQTT_PORT, MqttOverWebSocket, MqttPort};
 use crate::config::tls::SecurePort;
 use crate::config::{Config, LocalClients, Reloading};
+use crate::connections::Acceptor;
 use crate::http::authentication::Authentication;
 use crate::http::cors::Cors;
 use crate::http::listener;
@@ -235,10 +235,10 @@ fn existing_folder(directory: &Path) -> Result<PathBuf, ServeError> {
     Ok(resolved)
 }
 
-async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
+async fn listen(host: &str, port: u16) -> Result<Acceptor, ServeError> {
     let shown =
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    TcpListener::bind((host, port)).await.map_err(|source| match source.kind() {
+    Acceptor::bind(host, port).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::PortTaken { address: shown },
         _ => ServeError::Listen { address: shown, source },
     })
@@ -246,7 +246,7 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
 
 /// A listener behind TLS.
 struct Secured {
-    listener: TcpListener,
+    listener: Acceptor,
     address: SocketAddr,
     tls: Arc<Tls>,
 }
@@ -274,7 +274,7 @@ async fn secure(
 }
 
 /// `None` if MQTT is off, or if nobody asked for the usual port and it is taken.
-async fn listen_for_mqtt(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+async fn listen_for_mqtt(config: &Config) -> Result<Option<Acceptor>, ServeError> {
     match config.mqtt.port {
         MqttPort::Off => Ok(None),
         MqttPort::Port(port) => listen(&config.host, port).await.map(Some),

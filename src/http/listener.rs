@@ -18,11 +18,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 
 use super::peer::{Peer, Scheme};
 use super::router::Router;
-use crate::connections;
+use crate::connections::Acceptor;
 use crate::realtime::drain::Drain;
 use crate::tls::Tls;
 
@@ -43,7 +42,7 @@ struct Serving {
 
 /// Serves until `drain` begins and what was open has finished.
 pub(crate) async fn run(
-    listener: TcpListener,
+    mut acceptor: Acceptor,
     tls: Option<Arc<Tls>>,
     router: Arc<Router>,
     head_timeout: Duration,
@@ -56,7 +55,7 @@ pub(crate) async fn run(
     let open = GracefulShutdown::new();
     loop {
         let (stream, address) = tokio::select! {
-            accepted = connections::accept(&listener) => accepted,
+            accepted = acceptor.accept() => accepted,
             () = drain.begun() => break,
         };
         let (serving, watcher) = (serving.clone(), open.watcher());
@@ -80,7 +79,7 @@ pub(crate) async fn run(
             }
         }
     }
-    drop(listener);
+    drop(acceptor);
     if tokio::time::timeout(DRAIN_TIMEOUT, open.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish within {} s", DRAIN_TIMEOUT.as_secs());
     }

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 
 use super::client::Client;
 use super::transport::{Framing, Outbox, Source};
 use super::{Broker, connection};
-use crate::connections;
+use crate::connections::Acceptor;
 use crate::http::listener::report_handshake;
 use crate::tls::Tls;
 
 /// Serves until the drain begins. Connections end by themselves then.
-pub(crate) async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, broker: Arc<Broker>) {
+pub(crate) async fn run(mut acceptor: Acceptor, tls: Option<Arc<Tls>>, broker: Arc<Broker>) {
     let mut drain = broker.drain.clone();
     loop {
         let (stream, address) = tokio::select! {
-            accepted = connections::accept(&listener) => accepted,
+            accepted = acceptor.accept() => accepted,
             () = drain.begun() => return,
         };
         let broker = Arc::clone(&broker);
