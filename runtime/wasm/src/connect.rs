@@ -135,7 +135,10 @@ impl Guest {
                 if !meter.take_gave_way() {
                     meter.reset();
                 }
-                run.as_mut().poll(cx)
+                meter.enter();
+                let polled = run.as_mut().poll(cx);
+                meter.leave();
+                polled
             });
             tokio::select! {
                 outcome = &mut run => Some(outcome),

@@ -166,11 +166,12 @@ async fn ask(
     let meter = state.meter.clone();
     let (answer, answered) = oneshot::channel();
     let (pre, wasm, awake) = (pre.clone(), engine.wasmtime().clone(), engine.awake());
+    let metered = meter.clone();
     engine.spawn(async move {
         let work = async {
             let mut instance = start(&wasm, &pre, state).await?;
             let Instance { store, bindings, .. } = &mut instance;
-            bindings.kora_resource_guest().call_manifest(store).await
+            metered.around(bindings.kora_resource_guest().call_manifest(store)).await
         };
         let result: wasmtime::Result<String> = work.await;
         drop(awake);
@@ -195,7 +196,7 @@ async fn start(
 ) -> wasmtime::Result<Instance> {
     let meter = state.meter.clone();
     let mut store = state.into_store(engine);
-    let bindings: Bindings = pre.instantiate_async(&mut store).await?;
+    let bindings: Bindings = meter.around(pre.instantiate_async(&mut store)).await?;
     Ok(Instance { store, bindings, meter, calls: 0 })
 }
 

@@ -11,7 +11,6 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::Resources as Bindings;
 use crate::encoding::Encoding;
-use crate::engine::TICK;
 use crate::guest::GuestInfo;
 use crate::limits::{MemoryLimiter, Meter};
 
@@ -72,14 +71,12 @@ impl State {
     /// A wasmtime store whose guest is interrupted and bounded.
     pub(crate) fn into_store(self, engine: &wasmtime::Engine) -> wasmtime::Store<State> {
         let meter = self.meter.clone();
-        let cpu = self.info.limits.cpu;
-        // The first tick may come at once, so a limit is never shorter than it says.
-        let allowed = cpu.as_millis().div_ceil(TICK.as_millis()) as u64 + 1;
+        let limit = self.info.limits.cpu;
         let mut store = wasmtime::Store::new(engine, self);
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            Ok(if meter.tick(allowed) {
+            Ok(if meter.tick(limit) {
                 wasmtime::UpdateDeadline::Yield(1)
             } else {
                 wasmtime::UpdateDeadline::Interrupt

@@ -2,7 +2,7 @@
 //!
 //! Handing a call over and its answer back wakes two threads, which takes longer than a short call does. So a call of a
 //! resource whose last calls were short is begun where it comes in. It is handed over, as it is, as soon as it waits
-//! for something or the engine's tick finds it running: no such thread runs a guest for longer than one tick. Each call
+//! for something or the engine's tick finds it running: no such thread runs a guest for longer than two ticks. Each call
 //! that turns out long sends the resource's next calls to the guests' threads at once.
 
 use std::sync::atomic::{AtomicU32, Ordering};
