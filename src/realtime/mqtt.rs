@@ -16,6 +16,7 @@ mod client;
 mod codec;
 mod connection;
 mod delivery;
+mod kept_wills;
 mod listener;
 mod payload;
 mod properties;
@@ -42,6 +43,7 @@ use crate::config::LocalClients;
 use crate::config::mqtt::Nobodies;
 use crate::realtime::drain::Drain;
 use client::Client;
+use kept_wills::KeptWills;
 use sessions::Sessions;
 use shared::Groups;
 
@@ -71,6 +73,7 @@ pub(crate) struct Broker {
     accounts: Arc<dyn Accounts>,
     admission: Admission,
     sessions: Sessions,
+    wills: KeptWills,
     groups: Groups,
     counters: Counters,
     drain: Drain,
@@ -98,7 +101,8 @@ impl Broker {
             components,
             accounts,
             admission,
-            sessions: Sessions::new(tables),
+            sessions: Sessions::new(tables.clone()),
+            wills: KeptWills::new(tables),
             groups: Groups::default(),
             counters: Counters {
                 started: Instant::now(),

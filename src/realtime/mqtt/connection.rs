@@ -345,13 +345,13 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         let Some(will) = will.filter(|_| !is_stopping) else { return };
         let delay = will.delay.min(expiry);
         if delay.is_zero() {
-            broker.publish_will(&client_id, self.client, will).await;
+            broker.publish_will(&client_id, Some(self.number), self.client, will).await;
         } else if was_last {
             let (publisher, client) = (Arc::clone(&broker), self.client);
-            let id = Arc::clone(&client_id);
+            let (id, number) = (Arc::clone(&client_id), self.number);
             let task = tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                publisher.publish_will(&id, client, will).await;
+                publisher.publish_will(&id, Some(number), client, will).await;
             });
             broker.sessions.await_will(&client_id, task.abort_handle());
         }

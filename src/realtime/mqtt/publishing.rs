@@ -54,9 +54,11 @@ impl Broker {
         Ok(reply.seq)
     }
 
+    /// `connection` is whose will it is; `None` if it is left over from a run of the host before this one.
     pub(super) async fn publish_will(
         self: &Arc<Self>,
         client_id: &str,
+        connection: Option<u64>,
         client: Arc<Client>,
         will: Will,
     ) {
@@ -66,17 +68,19 @@ impl Broker {
         if let Err(error) = Arc::clone(self).publish(&client, inbound).await {
             tracing::warn!("the will of the MQTT client {client_id} was not published: {error}");
         }
-        self.sessions.forget_will(client_id).await;
+        self.wills.forget(client_id, connection).await;
     }
 
     /// Wills of clients that were connected when the process ended, unless they are back.
     pub(super) async fn publish_leftover_wills(self: &Arc<Self>) {
-        for Leftover { client_id, username, will } in self.sessions.leftover_wills().await {
+        for Leftover { client_id, username, will } in self.wills.all().await {
             if self.sessions.is_connected(&client_id) {
+                // Unless it is what the client has left since it is back.
+                self.wills.forget(&client_id, None).await;
                 continue;
             }
             match self.former_client(username.as_deref()) {
-                Ok(client) => self.publish_will(&client_id, Arc::new(client), will).await,
+                Ok(client) => self.publish_will(&client_id, None, Arc::new(client), will).await,
                 Err(error) => {
                     tracing::error!("the will of the MQTT client {client_id} waits: {error}");
                 }

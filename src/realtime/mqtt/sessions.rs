@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kora_resource::User;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -15,8 +14,7 @@ use tokio::task::AbortHandle;
 use super::codec::NEVER_EXPIRES;
 use super::session::Session;
 use super::shared::Loan;
-use super::stored::{Leftover, SessionTables};
-use super::will::Will;
+use super::stored::SessionTables;
 
 /// How long the connection that is taken over may take to let go: it may be storing what a publisher
 /// waits for. Clients wait about this long for a CONNACK.
@@ -211,26 +209,6 @@ impl Sessions {
         }
     }
 
-    pub(super) async fn save_will(&self, client_id: &str, will: &Will, user: Option<&User>) {
-        if let Some(tables) = &self.tables {
-            report(client_id, tables.save_will(client_id, will, user).await);
-        }
-    }
-
-    pub(super) async fn forget_will(&self, client_id: &str) {
-        if let Some(tables) = &self.tables {
-            report(client_id, tables.forget_will(client_id).await);
-        }
-    }
-
-    pub(super) async fn leftover_wills(&self) -> Vec<Leftover> {
-        let Some(tables) = &self.tables else { return Vec::new() };
-        tables.leftover_wills().await.unwrap_or_else(|error| {
-            tracing::error!("the wills of MQTT clients can't be read: {error}");
-            Vec::new()
-        })
-    }
-
     /// Forgets the sessions whose time is over.
     pub(super) async fn sweep(&self) {
         let now = Instant::now();
@@ -252,7 +230,7 @@ impl Sessions {
     }
 }
 
-fn report(client_id: &str, result: kora_resource::Result<()>) {
+pub(super) fn report(client_id: &str, result: kora_resource::Result<()>) {
     if let Err(error) = result {
         tracing::error!("the session of the MQTT client {client_id} can't be stored: {error}");
     }

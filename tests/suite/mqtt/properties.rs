@@ -257,6 +257,40 @@ async fn wills_have_them_too_and_their_time_begins_with_them() {
     assert_eq!(client.next_acknowledged().await.properties, said());
 }
 
+/// The first will is still being published when the client is back and leaves its second.
+#[tokio::test]
+async fn a_will_is_kept_while_the_last_one_is_published() {
+    let code = "let finish;\nconst heard = [];\nexport class Slow extends Resource {\n\tstatic loadAsInstance = \
+                false;\n\tasync publish(target, data) {\n\t\theard.push((await data).name);\n\t\tif \
+                (heard[0] === 'first') await new Promise((done) => { finish = done; });\n\t}\n}\nexport const \
+                Heard = { get: () => heard };\nexport const Finish = { get: () => { finish(); return true; } };\n";
+    let app = app();
+    app.write("resources/slow.js", code);
+    app.write(
+        "config.yaml",
+        "rest: true\ngraphqlSchema:\n  files: schema.graphql\njsResource:\n  files: resources/*.js\n",
+    );
+    let server = app.run();
+    let dying = |name: &str| {
+        let mut packet = connect("dying");
+        let topic = TopicName::try_from("Slow/1").unwrap();
+        let payload = Bytes::from(format!(r#"{{"name":"{name}"}}"#));
+        packet.last_will = Some(LastWill::new(QoS::Level1, topic, payload));
+        packet
+    };
+    drop(server.mqtt(dying("first")).await);
+    server.until("/Heard", |answer| answer.json() == json!(["first"])).await;
+    let _dying = server.mqtt(dying("second")).await;
+    server.get("/Finish").await.expect(200);
+    // Commits come in order: by now the first will is forgotten.
+    for n in 0..3 {
+        server.put(&format!("/Room/{n}"), "{}").await.expect(204);
+    }
+    server.kill();
+    let server = app.run();
+    server.until("/Heard", |answer| answer.json() == json!(["second"])).await;
+}
+
 #[tokio::test]
 async fn code_sees_them_as_headers() {
     let code = "import { Resource, tables } from 'harperdb';\nexport class Heard extends Resource {\n\

@@ -121,9 +121,7 @@ async fn accept<W: AsyncWrite + Unpin + Send>(
     let user = client.user.as_deref();
     watching.connected(&connect, &client_id, user, opened.is_present).await;
     let will = connect.last_will.map(Will::from);
-    if let Some(will) = &will {
-        broker.sessions.save_will(&client_id, will, client.user.as_deref()).await;
-    }
+    broker.wills.save(&client_id, opened.connection, will.as_ref(), client.user.as_deref()).await;
     let properties = ConnackProperties {
         receive_max: Some(MOST_PUBLISHING as u16),
         max_packet_size: Some(PACKET_LIMIT as u32),

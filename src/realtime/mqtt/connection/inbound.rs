@@ -209,7 +209,7 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
         }
         if self.will.take().is_some() {
             let broker = Arc::clone(&self.broker);
-            broker.sessions.forget_will(&self.session.client_id).await;
+            broker.wills.forget(&self.session.client_id, Some(self.number)).await;
         }
         End::Clean
     }
