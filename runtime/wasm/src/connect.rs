@@ -131,15 +131,13 @@ impl Guest {
             });
             let mut run = std::pin::pin!(run);
             // Each turn has its own budget: a poll that does not go on where a tick stopped it begins a new one.
-            let mut run = poll_fn(move |cx| {
+            let run = poll_fn(|cx| {
                 if !meter.take_gave_way() {
                     meter.reset();
                 }
-                meter.enter();
-                let polled = run.as_mut().poll(cx);
-                meter.leave();
-                polled
+                run.as_mut().poll(cx)
             });
+            let mut run = std::pin::pin!(meter.around(run));
             tokio::select! {
                 outcome = &mut run => Some(outcome),
                 // The client has gone, or never came because its sender was dropped with the closure.

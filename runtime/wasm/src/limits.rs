@@ -51,12 +51,12 @@ impl Meter {
     }
 
     /// The calling thread begins to poll the instance.
-    pub(crate) fn enter(&self) {
+    fn enter(&self) {
         self.seen.store(thread_time(), Ordering::Relaxed);
     }
 
     /// The calling thread has polled the instance: what no tick has found counts, too.
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         self.used.fetch_add(self.since_seen(), Ordering::Relaxed);
     }
 
