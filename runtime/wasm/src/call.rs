@@ -7,10 +7,10 @@
 //! that calls which all change one record get through in turn.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -24,7 +24,9 @@ use crate::bindings::kora::resource::types;
 use crate::encoding::Encoding;
 use crate::guest::Guest;
 use crate::instance::{Instance, State, Writes};
-use crate::pace::{LONG, Took};
+use crate::limits::Precision;
+use crate::manifest::Readers;
+use crate::pace::Took;
 use crate::{convert, encoding, streams};
 
 /// How often a call runs at most whose commit finds that what it read has changed.
@@ -46,10 +48,9 @@ enum Answer {
     Conflict(Error),
 }
 
-/// Runs `work` and gives its reply; `name` is the resource's, for messages.
-pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Reply> {
-    let (name, work): (Arc<str>, _) = (name.into(), Arc::new(work));
-    let pace = &guest.paces[work.number as usize];
+/// Runs `work` and gives its reply.
+pub(crate) async fn run(guest: Arc<Guest>, work: Work) -> Result<Reply> {
+    let work = Arc::new(work);
     let limits = guest.info.limits;
     let deadline = Instant::now() + limits.wall_time;
     let mut line = None;
@@ -57,19 +58,13 @@ pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Rep
         if attempt > ATTEMPTS_BESIDE_OTHERS && line.is_none() {
             // A fair lock: whoever waits longest is next.
             let turn = tokio::time::timeout_at(deadline, guest.contended.lock()).await;
-            line = Some(turn.map_err(|_| limits.error(Exceeded::WallTime, &name))?);
+            line = Some(turn.map_err(|_| limits.error(Exceeded::WallTime, guest.name(&work)))?);
         }
         let (answer, answered) = oneshot::channel();
-        let (this, work, name) = (guest.clone(), work.clone(), name.clone());
-        let mut running =
-            Box::pin(async move { this.perform(&name, &work, deadline, answer).await });
-        let begun = Instant::now();
-        let ended = line.is_none() && pace.is_short() && poll_once(running.as_mut()).is_ready();
-        if !ended {
-            guest.engine.spawn(running);
-        }
-        if begun.elapsed() > LONG {
-            pace.note(Took::Long);
+        let running = guest.clone().perform(work.clone(), deadline, answer);
+        match line {
+            None => guest.begin(work.number, running),
+            Some(_) => guest.engine.spawn(running),
         }
         match answered.await {
             Ok(Answer::Reply(reply)) => return reply,
@@ -81,16 +76,26 @@ pub(crate) async fn run(guest: Arc<Guest>, name: &str, work: Work) -> Result<Rep
     Err(Error::unavailable("the server is shutting down"))
 }
 
-/// Has a future begin here. Who polls it next need not wait to be woken: it is polled anew.
-fn poll_once(future: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
 impl Guest {
+    /// Has work for a resource begin on the calling thread if it is likely to be short, and go on, or begin, on the
+    /// guests' threads. Who polls it next need not wait to be woken: it is polled anew.
+    pub(crate) fn begin(&self, number: u32, work: impl Future<Output = ()> + Send + 'static) {
+        let mut work = Box::pin(work);
+        let mut cx = Context::from_waker(Waker::noop());
+        let is_short = self.paces[number as usize].is_short();
+        if !is_short || work.as_mut().poll(&mut cx).is_pending() {
+            self.engine.spawn(work);
+        }
+    }
+
+    /// The name of the resource that is asked, for messages.
+    fn name(&self, work: &Work) -> &str {
+        &self.manifest.resources[work.number as usize].path
+    }
+
     async fn perform(
         self: Arc<Self>,
-        name: &str,
-        work: &Work,
+        work: Arc<Work>,
         deadline: Instant,
         answer: oneshot::Sender<Answer>,
     ) {
@@ -99,8 +104,9 @@ impl Guest {
             Ok((permit, self.instance().await?))
         };
         let limits = self.info.limits;
+        let name = self.name(&work);
         let deadline = tokio::time::sleep_until(deadline);
-        let mut deadline = std::pin::pin!(deadline);
+        let mut deadline = pin!(deadline);
         // In this order: most calls end before their deadline is looked at for the first time.
         let ready = tokio::select! {
             biased;
@@ -115,15 +121,31 @@ impl Guest {
         let awake = self.engine.awake();
         let mut answer = Some(answer);
         let meter = instance.meter.clone();
+        let pace = &self.paces[work.number as usize];
+        let mut interrupted = false;
+        // To know exactly is worth its price where there is more than one poll.
+        let mut precision = Precision::Wall;
         let outcome = {
             let answered = AtomicBool::new(false);
-            let run = drive(&mut instance, self.store.transaction(), work, |reply| {
+            let readers = self.manifest.resources[work.number as usize].context;
+            let reply = |reply| {
                 answered.store(true, Ordering::Relaxed);
                 if let Some(answer) = answer.take() {
                     drop(answer.send(reply));
                 }
+            };
+            let transaction = self.store.transaction();
+            let mut run = pin!(drive(&mut instance, transaction, &work, readers, reply));
+            let mut run = poll_fn(|cx| {
+                let polled = meter.poll(run.as_mut(), cx, precision);
+                precision = Precision::Thread;
+                // A call that turns out long says so while it still runs.
+                if meter.take_gave_way() && !interrupted {
+                    interrupted = true;
+                    pace.note(Took::Interrupted);
+                }
+                polled
             });
-            let mut run = std::pin::pin!(meter.around(run));
             tokio::select! {
                 biased;
                 outcome = &mut run => Some(outcome),
@@ -135,8 +157,9 @@ impl Guest {
             }
         };
         drop(awake);
-        let took = if meter.used() > LONG { Took::Long } else { Took::Short };
-        self.paces[work.number as usize].note(took);
+        if !interrupted {
+            pace.note(Took::Time(meter.used()));
+        }
         let error = match outcome {
             Some(Ok(())) => return self.pool.put(instance),
             Some(Err(error)) => self.trapped(&instance, name, &error),
@@ -167,17 +190,16 @@ async fn drive(
     instance: &mut Instance,
     transaction: kora_store::Transaction,
     work: &Work,
+    readers: Readers,
     answer: impl FnOnce(Answer),
 ) -> wasmtime::Result<()> {
     instance.meter.reset();
     let Instance { store, bindings, .. } = instance;
-    // The first tick may come by chance, while another guest keeps the ticker awake: a short call must not give way to
-    // a long one for it.
-    store.set_epoch_deadline(2);
+    store.set_epoch_deadline(1);
     store.data_mut().writes = Writes::Together(transaction);
     let encoding = store.data().encoding;
     let verbs = kora_resource::VerbSet::default();
-    let call = convert::call(work.number, &work.call, encoding);
+    let call = convert::call(work.number, &work.call, readers, encoding);
     let guest = bindings.kora_resource_guest();
     store
         .run_concurrent(async |accessor| {
@@ -226,14 +248,15 @@ fn take_reply(
 ) -> wasmtime::Result<Result<Reply>> {
     let body = match reply.body {
         types::Body::Absent => ReplyBody::Absent,
-        types::Body::Value(bytes) => match encoding.decode(&bytes, "a reply") {
-            Ok(value) => ReplyBody::Value(value),
+        types::Body::Value(bytes) => match encoding.decode_item(bytes, "a reply") {
+            Ok(Item::Value(value)) => ReplyBody::Value(value),
+            Ok(Item::Record(record)) => ReplyBody::Record(record),
             Err(error) => return Ok(Err(error)),
         },
         types::Body::Items(sequence) => {
             let values = streams::from_guest(store, sequence)?;
             ReplyBody::Items(Box::pin(
-                values.map(move |bytes| Ok(Item::Value(encoding.decode(&bytes?, "an item")?))),
+                values.map(move |bytes| encoding.decode_item(bytes?, "an item")),
             ))
         }
         types::Body::Raw(raw) => {

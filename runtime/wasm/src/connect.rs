@@ -21,6 +21,8 @@ use crate::bindings::kora::resource::types;
 use crate::encoding::{self, Encoding};
 use crate::guest::Guest;
 use crate::instance::{Instance, Writes};
+use crate::manifest::Readers;
+use crate::pace::Took;
 use crate::{convert, streams};
 
 /// How long a guest may go on after its client has left.
@@ -86,10 +88,11 @@ pub(crate) async fn open(
     let (answer, answered) = oneshot::channel();
     let name: Arc<str> = name.into();
     let (this, title) = (guest.clone(), name.clone());
-    guest.engine.spawn(async move {
+    let running = async move {
         this.stream(&title, number, connect, answer).await;
         drop(permit);
-    });
+    };
+    guest.begin(number, running);
     match tokio::time::timeout(limits.wall_time, answered).await {
         Ok(Ok(client)) => client.map(|client| Box::pin(client) as Outgoing),
         Ok(Err(_)) => Err(Error::unavailable("the server is shutting down")),
@@ -116,7 +119,8 @@ impl Guest {
         let mut answer = Some(answer);
         let meter = instance.meter.clone();
         let outcome = {
-            let run = drive(&mut instance, number, connect, |opened| {
+            let readers = self.manifest.resources[number as usize].context;
+            let run = drive(&mut instance, number, connect, readers, |opened| {
                 let encoding = self.manifest.encoding;
                 let client = opened.map(|messages| Client {
                     messages,
@@ -132,7 +136,9 @@ impl Guest {
             let mut run = std::pin::pin!(run);
             // Each turn has its own budget: a poll that does not go on where a tick stopped it begins a new one.
             let run = poll_fn(|cx| {
-                if !meter.take_gave_way() {
+                if meter.take_gave_way() {
+                    self.paces[number as usize].note(Took::Interrupted);
+                } else {
                     meter.reset();
                 }
                 run.as_mut().poll(cx)
@@ -160,6 +166,7 @@ async fn drive(
     instance: &mut Instance,
     number: u32,
     connect: Connect,
+    readers: Readers,
     opened: impl FnOnce(Result<Messages>),
 ) -> wasmtime::Result<()> {
     let Instance { store, bindings, .. } = instance;
@@ -167,7 +174,7 @@ async fn drive(
     store.data_mut().writes = Writes::Apart;
     let encoding = store.data().encoding;
     let Connect { target, context, incoming, .. } = connect;
-    let call = convert::connect(number, &target, &context, encoding);
+    let call = convert::connect(number, &target, &context, readers, encoding);
     let incoming = incoming
         .map(|values| {
             let encoded = values.map(move |value| Ok(encoding.encode(&value)));

@@ -4,6 +4,7 @@ use kora_resource::{Call, Context, Error, ErrorKind, Result, Target, VerbSet};
 
 use crate::bindings::kora::resource::types;
 use crate::encoding::Encoding;
+use crate::manifest::Readers;
 
 pub(crate) fn failure(error: &Error) -> types::Failure {
     types::Failure {
@@ -35,13 +36,14 @@ pub(crate) fn error(failure: types::Failure, verbs: VerbSet) -> Error {
     error
 }
 
-pub(crate) fn call(number: u32, call: &Call, encoding: Encoding) -> types::Call {
+/// `readers`: which methods are shown user and request.
+pub(crate) fn call(number: u32, call: &Call, readers: Readers, encoding: Encoding) -> types::Call {
     types::Call {
         resource: number,
         verb: call.verb.method().to_owned(),
         target: target(&call.target, encoding),
         body: call.body.as_ref().map(|body| encoding.encode(body)),
-        context: context(&call.context),
+        context: context(&call.context, readers.verbs.contains(call.verb)),
     }
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn connect(
     number: u32,
     to: &Target,
     context_of: &Context,
+    readers: Readers,
     encoding: Encoding,
 ) -> types::Call {
     types::Call {
@@ -56,7 +59,7 @@ pub(crate) fn connect(
         verb: "connect".to_owned(),
         target: target(to, encoding),
         body: None,
-        context: context(context_of),
+        context: context(context_of, readers.connect),
     }
 }
 
@@ -71,7 +74,10 @@ fn target(target: &Target, encoding: Encoding) -> types::Target {
     }
 }
 
-fn context(context: &Context) -> types::Context {
+fn context(context: &Context, is_read: bool) -> types::Context {
+    if !is_read {
+        return types::Context { user: None, request: None, authorize: context.authorize };
+    }
     types::Context {
         user: context.user.as_ref().map(|user| types::User {
             username: user.username.clone(),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kora_resource::value::{json, msgpack};
-use kora_resource::{Error, Id, Item, Map, Record, Result, Value};
+use kora_resource::{Error, Id, Item, Map, Record, Result, Value, Version};
 
 /// The encoding that a guest's manifest names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +56,17 @@ impl Encoding {
         decoded.map_err(|error| {
             Error::internal(format!("{what} from the guest is not a value: {error}"))
         })
+    }
+
+    /// A value from the guest, left as it is where it can be sent on like a stored record.
+    pub(crate) fn decode_item(self, bytes: Vec<u8>, what: &str) -> Result<Item> {
+        match self {
+            Encoding::Msgpack if msgpack::is_plain_map(&bytes) => {
+                let none = Version::default();
+                Ok(Item::Record(Record::from_parts(none, none, None, bytes.into())))
+            }
+            Encoding::Msgpack | Encoding::Json => self.decode(&bytes, what).map(Item::Value),
+        }
     }
 
     pub(crate) fn decode_id(self, bytes: &[u8]) -> Result<Id> {

@@ -119,7 +119,8 @@ impl Guest {
     pub(crate) async fn instance(&self) -> kora_resource::Result<Instance> {
         match self.pool.take() {
             Some(instance) => Ok(instance),
-            None => self.new_instance().await,
+            // Boxed: it is seldom needed, and each call's future would be as large as this.
+            None => Box::pin(self.new_instance()).await,
         }
     }
 
@@ -242,7 +243,7 @@ impl Resource for GuestResource {
                 ));
             }
             let work = call::Work { number: self.number, call: request };
-            call::run(self.guest.clone(), &self.manifest.path, work).await
+            call::run(self.guest.clone(), work).await
         })
     }
 

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use kora_store::{Store, Transaction};
+use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::Resources as Bindings;
 use crate::encoding::Encoding;
 use crate::guest::GuestInfo;
-use crate::limits::{MemoryLimiter, Meter};
+use crate::limits::{MemoryLimiter, Meter, Verdict};
 
 /// What the running call's writes belong to.
 #[derive(Debug)]
@@ -76,10 +77,10 @@ impl State {
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            Ok(if meter.tick(limit) {
-                wasmtime::UpdateDeadline::Yield(1)
-            } else {
-                wasmtime::UpdateDeadline::Interrupt
+            Ok(match meter.tick(limit) {
+                Verdict::GoOn => UpdateDeadline::Continue(1),
+                Verdict::GiveWay => UpdateDeadline::Yield(1),
+                Verdict::Stop => UpdateDeadline::Interrupt,
             })
         });
         store

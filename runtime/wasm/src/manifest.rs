@@ -18,10 +18,19 @@ pub(crate) struct ResourceManifest {
     pub(crate) path: String,
     pub(crate) verbs: VerbSet,
     pub(crate) connect: bool,
+    /// What looks at user and request.
+    pub(crate) context: Readers,
     /// Database and table whose keys the ids in URLs are.
     pub(crate) table: Option<(String, String)>,
     /// Whether anybody may call it; without it only super users pass, as with classes.
     pub(crate) public: bool,
+}
+
+/// Which methods look at where a call comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Readers {
+    pub(crate) verbs: VerbSet,
+    pub(crate) connect: bool,
 }
 
 impl Manifest {
@@ -58,14 +67,17 @@ impl Manifest {
 impl ResourceManifest {
     fn parse(json: &Value) -> Result<ResourceManifest, String> {
         let path = json.get("path").and_then(Value::as_str).ok_or("has no text `path`")?;
-        let verbs = match json.get("verbs") {
-            None => VerbSet::default(),
-            Some(Value::Array(names)) => {
-                // A verb that this host does not know yet can't be called here: nothing to refuse.
-                let named = |verb: &Verb| names.iter().any(|name| name == verb.method());
-                Verb::ALL.into_iter().filter(named).collect()
+        let list = |name: &str| match json.get(name) {
+            None => Ok(None),
+            Some(Value::Array(names)) => Ok(Some(names)),
+            Some(_) => Err(format!("('{path}') has a `{name}` that is no list")),
+        };
+        let verbs = list("verbs")?.map_or_else(VerbSet::default, |names| named(names));
+        let context = match list("context")? {
+            None => Readers { verbs, connect: true },
+            Some(names) => {
+                Readers { verbs: named(names), connect: names.iter().any(|name| name == "connect") }
             }
-            Some(_) => return Err(format!("('{path}') has `verbs` that are no list")),
         };
         let connect = json.get("connect").and_then(Value::as_bool).unwrap_or(false);
         if verbs == VerbSet::default() && !connect {
@@ -84,10 +96,17 @@ impl ResourceManifest {
             path: path.trim_start_matches('/').to_owned(),
             verbs,
             connect,
+            context,
             table,
             public,
         })
     }
+}
+
+/// The verbs that `names` names. One that this host does not know yet can't be called here: nothing to refuse.
+fn named(names: &[Value]) -> VerbSet {
+    let named = |verb: &Verb| names.iter().any(|name| name == verb.method());
+    Verb::ALL.into_iter().filter(named).collect()
 }
 
 #[cfg(test)]
@@ -108,6 +127,12 @@ mod tests {
         assert_eq!(manifest.resources[0].table, Some(("pets".into(), "Dog".into())));
         assert!(manifest.resources[0].public && !manifest.resources[1].public);
         assert!(manifest.resources[1].connect);
+        // Who does not say what it looks at is shown all.
+        let all = Readers { verbs: manifest.resources[0].verbs, connect: true };
+        assert_eq!(manifest.resources[0].context, all);
+        let text = r#"{"resources": [{"path": "A", "verbs": ["get", "put"], "connect": true, "context": ["put"]}]}"#;
+        let context = Manifest::parse(text).unwrap().resources[0].context;
+        assert_eq!(context, Readers { verbs: VerbSet::default().with(Verb::Put), connect: false });
     }
 
     #[test]
@@ -121,7 +146,11 @@ mod tests {
                 "resource 0 of the manifest has no text `path`",
             ),
             (r#"{"resources": [{"path": "A"}]}"#, "('A') has neither"),
-            (r#"{"resources": [{"path": "A", "verbs": 1}]}"#, "no list"),
+            (r#"{"resources": [{"path": "A", "verbs": 1}]}"#, "a `verbs` that is no list"),
+            (
+                r#"{"resources": [{"path": "A", "verbs": ["get"], "context": 1}]}"#,
+                "a `context` that is no list",
+            ),
             (r#"{"encoding": "xml", "resources": []}"#, "'xml'"),
         ] {
             let error = Manifest::parse(text).unwrap_err();

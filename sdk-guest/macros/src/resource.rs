@@ -77,8 +77,14 @@ pub(crate) fn expand(arguments: &Arguments, block: ItemImpl) -> Result<TokenStre
         None => quote!(::core::option::Option::None),
     };
     let public = arguments.public;
-    let names = verbs.iter().map(|(verb, _)| verb);
-    let connects = connect.is_some();
+    let described = verbs.iter().map(|(verb, method)| describe(verb, method)).collect::<Vec<_>>();
+    let connects = match connect {
+        Some(method) => {
+            let method = describe("connect", method);
+            quote!(::core::option::Option::Some(#method))
+        }
+        None => quote!(::core::option::Option::None),
+    };
     let arms = verbs
         .iter()
         .map(|(verb, method)| {
@@ -111,7 +117,7 @@ pub(crate) fn expand(arguments: &Arguments, block: ItemImpl) -> Result<TokenStre
         impl ::kora_guest::internal::Described for #ty {
             const DEFINITION: ::kora_guest::internal::Definition = ::kora_guest::internal::Definition {
                 path: #path,
-                verbs: &[#(#names),*],
+                verbs: &[#(#described),*],
                 connect: #connects,
                 table: #table,
                 public: #public,
@@ -137,6 +143,20 @@ pub(crate) fn expand(arguments: &Arguments, block: ItemImpl) -> Result<TokenStre
             }
         }
     })
+}
+
+/// A `Method` of the definition.
+fn describe(name: &str, method: &ImplItemFn) -> TokenStream {
+    let types = method.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(parameter) => Some(&parameter.ty),
+        FnArg::Receiver(_) => None,
+    });
+    quote! {
+        ::kora_guest::internal::Method {
+            name: #name,
+            reads_context: false #(|| <#types as ::kora_guest::FromCall>::READS_CONTEXT)*,
+        }
+    }
 }
 
 /// The statements that take a method's parameters out of `call`, and their names.

@@ -94,6 +94,6 @@ pub mod internal {
     #[cfg(target_arch = "wasm32")]
     pub use crate::host::bindings;
     pub use crate::resource::{
-        Definition, Described, Outgoing, connect, handle, manifest, missing,
+        Definition, Described, Method, Outgoing, connect, handle, manifest, missing,
     };
 }

@@ -13,10 +13,18 @@ use crate::{Error, Message, Reply, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
     pub path: &'static str,
-    pub verbs: &'static [&'static str],
-    pub connect: bool,
+    pub verbs: &'static [Method],
+    pub connect: Option<Method>,
     pub table: Option<&'static str>,
     pub public: bool,
+}
+
+/// One method of a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Method {
+    pub name: &'static str,
+    /// Whether one of its parameters looks at the call's context: for the others the host leaves it out.
+    pub reads_context: bool,
 }
 
 /// The stream of a `connect`.
@@ -37,10 +45,15 @@ pub fn manifest(definitions: &[Definition]) -> String {
     let resources: Vec<_> = definitions
         .iter()
         .map(|definition| {
+            let names = |methods: &mut dyn Iterator<Item = &Method>| -> Vec<_> {
+                methods.map(|method| method.name).collect()
+            };
+            let all = definition.verbs.iter().chain(&definition.connect);
             json!({
                 "path": definition.path,
-                "verbs": definition.verbs,
-                "connect": definition.connect,
+                "verbs": names(&mut definition.verbs.iter()),
+                "connect": definition.connect.is_some(),
+                "context": names(&mut all.filter(|method| method.reads_context)),
                 "table": definition.table,
                 "public": definition.public,
             })

@@ -80,6 +80,71 @@ pub fn decode(bytes: &[u8]) -> Result<Value, MsgpackError> {
     }
 }
 
+/// Whether `bytes` are one whole map that may stand for the object that [`decode`] would make of it, without being
+/// decoded: no name occurs twice, and no blob.
+pub fn is_plain_map(bytes: &[u8]) -> bool {
+    plain_map(bytes).is_ok_and(|is_plain| is_plain)
+}
+
+fn plain_map(bytes: &[u8]) -> Result<bool, MsgpackError> {
+    let mut reader = Reader::new(bytes);
+    let token = reader.next()?;
+    Ok(matches!(token, Token::Map(_))
+        && is_plain(&mut reader, token, MAX_DEPTH)?
+        && reader.rest() == 0)
+}
+
+/// Whether the value that begins with `token` has neither blobs nor names that occur twice.
+fn is_plain<'a>(
+    reader: &mut Reader<'a>,
+    token: Token<'a>,
+    depth: usize,
+) -> Result<bool, MsgpackError> {
+    /// Names are compared each with each: past this many, decoding is quicker.
+    const MAX_NAMES: usize = 16;
+    let inner = || depth.checked_sub(1).ok_or(MsgpackError::TooDeep);
+    match token {
+        Token::Array(len) => {
+            let inner = inner()?;
+            for _ in 0..len {
+                let token = reader.next()?;
+                if !is_plain(reader, token, inner)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Token::Map(len) => {
+            let inner = inner()?;
+            let mut names = [""; MAX_NAMES];
+            if len > MAX_NAMES {
+                return Ok(false);
+            }
+            for at in 0..len {
+                let name = reader.name()?;
+                if names[..at].contains(&name) {
+                    return Ok(false);
+                }
+                names[at] = name;
+                let token = reader.next()?;
+                if !is_plain(reader, token, inner)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Token::Blob(_) => return Ok(false),
+        Token::Nil
+        | Token::Bool(_)
+        | Token::Int(_)
+        | Token::UInt(_)
+        | Token::Float(_)
+        | Token::Date(_)
+        | Token::BigInt(_)
+        | Token::Str(_)
+        | Token::Bin(_) => {}
+    }
+    Ok(true)
+}
+
 /// Only the properties that `wanted` names, in the order of the map; the others are skipped undecoded.
 pub fn decode_properties(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Map, MsgpackError> {
     let mut reader = Reader::new(bytes);

@@ -1,6 +1,8 @@
 //! The host as a guest sees it: the imports of the world, and the conversions of its exports.
 
+use std::cell::RefCell;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -13,8 +15,18 @@ use bindings::kora::resource::{clock, config as wit_config, http, log as wit_log
 /// A sequence from the host, each item encoded.
 pub(crate) type Sequence = Pin<Box<dyn Stream<Item = Result<Vec<u8>>>>>;
 
-#[derive(Debug)]
-pub(crate) struct Table(tables::Table);
+/// The host's handle of a table, which stays good for as long as the instance lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Table(Rc<tables::Table>);
+
+/// A table that was found: its database, its name, its handle.
+type Found = (String, String, Table);
+
+thread_local! {
+    /// What was found before: to ask the host again costs more than to read a record. There are no more than there
+    /// are tables.
+    static FOUND: RefCell<Vec<Found>> = const { RefCell::new(Vec::new()) };
+}
 
 #[derive(Debug)]
 pub(crate) struct Transaction(tables::Transaction);
@@ -48,7 +60,15 @@ macro_rules! within {
 
 impl Table {
     pub(crate) fn find(database: &str, name: &str) -> Result<Table> {
-        told(tables::Table::find(database, name)).map(Table)
+        let is_it = |(of, it, _): &&Found| of == database && it == name;
+        if let Some((_, _, table)) = FOUND.with_borrow(|found| found.iter().find(is_it).cloned()) {
+            return Ok(table);
+        }
+        let table = Table(Rc::new(told(tables::Table::find(database, name))?));
+        FOUND.with_borrow_mut(|found| {
+            found.push((database.to_owned(), name.to_owned(), table.clone()));
+        });
+        Ok(table)
     }
 
     pub(crate) fn get(&self, txn: Txn<'_>, id: Vec<u8>) -> Result<Option<Vec<u8>>> {

@@ -6,6 +6,26 @@ use super::*;
 use crate::value::strategy::{any_map, any_value};
 
 #[test]
+fn plain_maps() {
+    let plain =
+        |json: &str| is_plain_map(&encode(&crate::value::json::parse(json.as_bytes()).unwrap()));
+    assert!(plain(r#"{}"#) && plain(r#"{"a": 1, "b": [{"a": null}], "c": {"a": "x"}}"#));
+    assert!(!plain("[1]") && !plain("1"));
+    let many: Map = (0..40).map(|n| (n.to_string(), Value::Null)).collect();
+    assert!(!is_plain_map(&encode_map(&many)));
+    // The same name twice; a name that is no text; bytes after the map; a map without its end; an integral double.
+    assert!(!is_plain_map(b"\x82\xa1a\x01\xa1a\x02"));
+    assert!(!is_plain_map(b"\x81\x01\x01"));
+    assert!(!is_plain_map(b"\x80\xc0"));
+    assert!(!is_plain_map(b"\x81\xa1a"));
+    let double = b"\x81\xa1a\xcb\x40\x14\x00\x00\x00\x00\x00\x00";
+    let mut json = Vec::new();
+    crate::value::json::transcode(double, &mut json).unwrap();
+    assert!(is_plain_map(double));
+    assert_eq!(json, b"{\"a\":5}");
+}
+
+#[test]
 fn sizes_at_the_borders() {
     for value in [
         Value::Int(127),
@@ -78,6 +98,23 @@ proptest! {
         let mut reader = Reader::new(&bytes);
         prop_assert_eq!(reader.skip(), Ok(()));
         prop_assert_eq!(reader.rest(), 1);
+    }
+
+    /// A changed byte makes what no encoder of ours writes: integral doubles, unsigned numbers, other names.
+    #[test]
+    fn a_plain_map_reads_as_it_is_decoded(map in any_map(), at in any::<usize>(), byte in any::<u8>()) {
+        let mut bytes = encode_map(&map);
+        for _ in 0..2 {
+            if is_plain_map(&bytes) {
+                let decoded = decode(&bytes).expect("well formed");
+                let (mut written, mut transcoded) = (Vec::new(), Vec::new());
+                crate::value::json::write(&decoded, &mut written);
+                crate::value::json::transcode(&bytes, &mut transcoded).expect("well formed");
+                prop_assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&transcoded));
+            }
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
     }
 
     #[test]
