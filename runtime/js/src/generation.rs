@@ -390,8 +390,8 @@ impl Generation {
                 .all(|worker| worker.in_flight() == 0)
     }
 
-    /// Gives a job to the worker with the least to do, of those that have registered the export;
-    /// `None` for what all of them serve.
+    /// Gives a job to the worker that comes to it soonest and has the least to do, of those that have registered the
+    /// export; `None` for what all of them serve.
     pub(crate) fn submit(&self, job: Job, served_by: Option<&ServedBy>) -> Result<InFlight> {
         let serves =
             |worker: &&Worker| served_by.is_none_or(|served_by| served_by.contains(worker.index()));
@@ -412,7 +412,7 @@ impl Generation {
         (0..workers.len())
             .map(|offset| &workers[(start.wrapping_add(offset)) % workers.len()])
             .filter(|worker| serves(worker) && !worker.is_gone())
-            .min_by_key(|worker| worker.in_flight())
+            .min_by_key(|worker| (worker.attention(), worker.in_flight()))
             .ok_or_else(|| Error::unavailable("the component is being replaced, try again"))?
             .submit(job)
     }

@@ -1,8 +1,9 @@
 //! Who watches that the code of a worker keeps its limits: one thread for all workers of the process.
 //!
-//! A worker says when it enters its isolate and when it leaves it ([`Pulse`]): two atomic steps a turn. The watchdog
-//! looks at those that are inside; the processor time of the worker's thread since it first saw a turn is what that
-//! turn has used. Past what the worker allows it (`limits.cpu`; more while it loads) it has the engine stop the code,
+//! A worker says when it enters its isolate and when it leaves it ([`Pulse`]): a few atomic steps a turn. The watchdog
+//! looks at those that are inside, the sooner the nearer one of them is to its limit. What a turn has used is the
+//! processor time of the worker's thread since it was first seen, and what the clock says went before, which is at most
+//! the time between two looks. Past what the worker allows it (`limits.cpu`; more while it loads) it has the engine stop the code,
 //! again and again until the turn is over. Memory is the engine's to watch: it calls when the heap is nearly full (see
 //! `isolate.rs`), and asks for buffers (`buffers.rs`).
 //!
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use kora_resource::{Exceeded, Limits};
 
-pub(crate) use pulse::Pulse;
+pub(crate) use pulse::{Attention, Pulse};
 
 /// The bounds of classes whose component's config.yaml names none. Generous: what Harper lets run must run here. The
 /// wall time is that of Harper's `http.timeout`.
@@ -40,8 +41,11 @@ pub(crate) fn while_loading(limits: &Limits) -> Limits {
     }
 }
 
-/// How often workers are looked at: the grain of `limits.cpu`.
+/// How often workers are looked at of whom none is near its limit.
 const TICK: Duration = Duration::from_millis(5);
+
+/// How soon one is looked at again that is as near to its limit as can be: the grain of `limits.cpu`.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Processor time in which code that is to stop comes to its next step.
 const TO_THE_NEXT_STEP: Duration = Duration::from_millis(10);
@@ -90,12 +94,41 @@ fn wake() {
     }
 }
 
+/// Nanoseconds since some moment before the first call.
+fn wall_time() -> u64 {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // 584 years fit.
+    FIRST.elapsed().as_nanos() as u64
+}
+
 /// A turn when it was first seen.
 struct Seen {
     turn: u64,
-    began: Instant,
+    at: Instant,
+    /// What the turn had used by then, as far as can be known.
+    before: Duration,
     /// Processor time that its thread had used by then; `None` where the system does not tell.
-    used: Option<Duration>,
+    thread_used: Option<Duration>,
+}
+
+impl Seen {
+    fn now(pulse: &Pulse, turn: u64) -> Seen {
+        Seen {
+            turn,
+            at: Instant::now(),
+            before: pulse.turn_took().min(TICK),
+            thread_used: processor_time(pulse.thread()),
+        }
+    }
+
+    /// What the turn has used by now.
+    fn used(&self, pulse: &Pulse) -> Duration {
+        let since = match (self.thread_used, processor_time(pulse.thread())) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            (None, _) | (_, None) => self.at.elapsed(),
+        };
+        self.before + since
+    }
 }
 
 /// The watchdog's whole life: that of the process.
@@ -103,18 +136,15 @@ fn keep_watch(watched: &Mutex<Vec<Weak<Pulse>>>, asleep: &AtomicBool) {
     let mut seen: HashMap<*const Pulse, Seen> = HashMap::new();
     let mut idle = 0;
     loop {
-        if look(watched, &mut seen) {
-            idle = 0;
-        } else {
-            idle += 1;
-        }
+        let again = look(watched, &mut seen);
+        idle = if again.is_some() { 0 } else { idle + 1 };
         if idle < IDLE_TICKS {
-            std::thread::sleep(TICK);
+            std::thread::sleep(again.unwrap_or(TICK));
             continue;
         }
         // Who enters after this line wakes this thread; who entered before it is seen by the look.
         asleep.store(true, Ordering::SeqCst);
-        if !look(watched, &mut seen) {
+        if look(watched, &mut seen).is_none() {
             std::thread::park();
         }
         asleep.store(false, Ordering::SeqCst);
@@ -122,9 +152,12 @@ fn keep_watch(watched: &Mutex<Vec<Weak<Pulse>>>, asleep: &AtomicBool) {
     }
 }
 
-/// Looks at all workers; whether one of them is busy.
-fn look(watched: &Mutex<Vec<Weak<Pulse>>>, seen: &mut HashMap<*const Pulse, Seen>) -> bool {
-    let mut busy = false;
+/// Looks at all workers; how soon to look again, if one of them is busy.
+fn look(
+    watched: &Mutex<Vec<Weak<Pulse>>>,
+    seen: &mut HashMap<*const Pulse, Seen>,
+) -> Option<Duration> {
+    let mut again: Option<Duration> = None;
     let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
     watched.retain(|pulse| {
         let key = pulse.as_ptr();
@@ -133,30 +166,22 @@ fn look(watched: &Mutex<Vec<Weak<Pulse>>>, seen: &mut HashMap<*const Pulse, Seen
             return false;
         };
         let Some(turn) = pulse.running() else { return true };
-        busy = true;
-        let thread = pulse.thread();
-        match seen.get(&key) {
-            Some(first) if first.turn == turn => {
-                let used = match (first.used, processor_time(thread)) {
-                    (Some(before), Some(now)) => now.saturating_sub(before),
-                    _ => first.began.elapsed(),
-                };
-                let allowed = pulse.allowed();
-                if used > allowed {
-                    pulse.stop(Exceeded::Cpu);
-                }
-                if used > allowed + TO_THE_NEXT_STEP {
-                    pulse.end();
-                }
-            }
-            _ => {
-                let first = Seen { turn, began: Instant::now(), used: processor_time(thread) };
-                seen.insert(key, first);
-            }
+        let first = seen.entry(key).or_insert_with(|| Seen::now(&pulse, turn));
+        if first.turn != turn {
+            *first = Seen::now(&pulse, turn);
         }
+        let (used, allowed) = (first.used(&pulse), pulse.allowed());
+        if used > allowed {
+            pulse.stop(Exceeded::Cpu);
+        }
+        if used > allowed + TO_THE_NEXT_STEP {
+            pulse.end();
+        }
+        let left = allowed.saturating_sub(used).clamp(SHORTEST, TICK);
+        again = Some(again.map_or(left, |again| again.min(left)));
         true
     });
-    busy
+    again
 }
 
 /// The number of the calling thread; 0 where the system does not tell.
@@ -199,23 +224,41 @@ mod tests {
     }
 
     #[test]
+    fn who_is_held_or_restarts_is_asked_last() {
+        let pulse = Pulse::default();
+        assert_eq!(pulse.attention(), Attention::Restarting);
+        pulse.serve(true);
+        assert_eq!(pulse.attention(), Attention::Soon);
+        let inside = pulse.enter();
+        assert_eq!(pulse.attention(), Attention::Soon);
+        while pulse.attention() == Attention::Soon {}
+        assert_eq!(pulse.attention(), Attention::Held);
+        drop(inside);
+        assert_eq!(pulse.attention(), Attention::Soon);
+        assert!(Attention::Soon < Attention::Restarting && Attention::Restarting < Attention::Held);
+    }
+
+    #[test]
     fn a_turn_past_its_time_is_stopped_and_its_first_reason_kept() {
         let pulse = Arc::new(Pulse::default());
         pulse.allow(Duration::from_millis(20));
         let watched = Mutex::new(vec![Arc::downgrade(&pulse)]);
         let mut seen = HashMap::new();
-        assert!(!look(&watched, &mut seen));
+        assert_eq!(look(&watched, &mut seen), None);
         let inside = pulse.enter();
-        assert!(look(&watched, &mut seen));
+        assert_eq!(look(&watched, &mut seen), Some(TICK));
         assert_eq!(pulse.exceeded(), None);
+        let mut again = None;
         while pulse.exceeded().is_none() {
             std::hint::black_box((0..1000).sum::<u64>());
-            assert!(look(&watched, &mut seen));
+            again = look(&watched, &mut seen);
         }
+        // The nearer to the limit, the sooner.
+        assert_eq!(again, Some(SHORTEST));
         pulse.stop(Exceeded::Memory);
         assert_eq!(pulse.exceeded(), Some(Exceeded::Cpu));
         drop(inside);
-        assert!(!look(&watched, &mut seen));
+        assert_eq!(look(&watched, &mut seen), None);
         drop(pulse);
         look(&watched, &mut seen);
         assert!(watched.lock().unwrap().is_empty() && seen.is_empty());

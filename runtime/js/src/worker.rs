@@ -25,7 +25,7 @@ use crate::isolate::{Isolate, Served};
 use crate::plugin::{ComponentFiles, HostSettings, Plugin, PluginFailure};
 use crate::socket::Opening;
 use crate::source::{DeclaredSources, SourceCall};
-use crate::watchdog::{self, Pulse};
+use crate::watchdog::{self, Attention, Pulse};
 
 /// Jobs that may wait for one worker. Past it callers get 503 at once instead of a growing queue.
 const QUEUE: usize = 4_096;
@@ -102,6 +102,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Worker {
     jobs: mpsc::Sender<Job>,
     in_flight: Arc<AtomicUsize>,
+    pulse: Arc<Pulse>,
     index: usize,
     thread: JoinHandle<()>,
 }
@@ -115,12 +116,14 @@ impl Worker {
         let (application, index) = (options.application.clone(), options.index);
         let failed =
             |message: String| LoadError::Worker { application: application.to_string(), message };
+        let pulse = Arc::<Pulse>::default();
+        let own = pulse.clone();
         let thread = std::thread::Builder::new()
             .name(format!("js-{}-{}", options.application, options.index))
-            .spawn(move || run(options, receiver, ready))
+            .spawn(move || run(options, own, receiver, ready))
             .map_err(|error| failed(error.to_string()))?;
         let loaded = loaded.await.map_err(|_| failed("it ended before it was ready".into()))??;
-        Ok((Worker { jobs, in_flight: Arc::default(), index, thread }, loaded))
+        Ok((Worker { jobs, in_flight: Arc::default(), pulse, index, thread }, loaded))
     }
 
     /// Its place among the workers of its generation.
@@ -136,6 +139,11 @@ impl Worker {
     /// Calls that wait or run here.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// How soon it comes to what it is given now.
+    pub(crate) fn attention(&self) -> Attention {
+        self.pulse.attention()
     }
 
     /// Whether its thread has ended.
@@ -191,6 +199,7 @@ async fn load(options: &WorkerOptions, pulse: &Arc<Pulse>) -> Result<Isolate, Lo
 /// The thread's whole life. Code that passes a limit costs its isolate; the thread goes on with a new one.
 fn run(
     options: WorkerOptions,
+    pulse: Arc<Pulse>,
     mut jobs: mpsc::Receiver<Job>,
     ready: oneshot::Sender<Result<Loaded, LoadError>>,
 ) {
@@ -203,7 +212,6 @@ fn run(
     };
     // The isolate must be made, used and dropped within the tokio runtime's context.
     runtime.block_on(async move {
-        let pulse = Arc::default();
         let mut isolate = match load(&options, &pulse).await {
             Ok(isolate) => isolate,
             // Nobody who waits means that the load was given up.
@@ -216,6 +224,7 @@ fn run(
         }
         let mut again = Vec::new();
         // What waits in the queue waits on while a new isolate is made.
+        pulse.serve(true);
         while let Served::Stopped(begun) = isolate.serve(&mut jobs, again).await {
             again = begun;
             drop(isolate);
@@ -226,6 +235,7 @@ fn run(
                     return;
                 }
             };
+            pulse.serve(true);
         }
         isolate.close_plugins();
     });

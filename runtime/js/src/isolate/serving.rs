@@ -45,6 +45,7 @@ impl Isolate {
         let served =
             std::future::poll_fn(|cx| self.poll_serve(cx, jobs, &mut again, &mut sweeps)).await;
         if let Err(exceeded) = served {
+            self.pulse.serve(false);
             let mut begun = self.abandon(exceeded);
             begun.extend(again);
             return Served::Stopped(begun);

@@ -3,7 +3,7 @@
 //! Code is stopped at its next step: there, on the worker's own thread, the place where it is gets noted. Where no step
 //! comes, it is ended without its place.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ use super::places::{self, Place};
 pub(crate) struct Pulse {
     /// Odd while the worker is in its isolate; grows with each entry and each exit.
     turn: AtomicU64,
+    /// When the last turn began, in nanoseconds of [`super::wall_time`].
+    began: AtomicU64,
+    /// Whether its isolate takes calls: false while it is made.
+    serves: AtomicBool,
     /// 0: none; 1: CPU; 2: memory.
     exceeded: AtomicU8,
     /// The worker's thread, as the system numbers it.
@@ -29,6 +33,19 @@ pub(crate) struct Pulse {
     /// Where the code was when it was stopped, the innermost place first; empty where that is not known.
     stopped_at: Mutex<Vec<Place>>,
 }
+
+/// How soon a worker comes to what it is given, the soonest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Attention {
+    Soon,
+    /// It makes a new isolate first.
+    Restarting,
+    /// It has been in one turn for long, nobody knows for how much longer.
+    Held,
+}
+
+/// How long a turn may take before other workers are given what comes.
+const HELD: Duration = Duration::from_millis(2);
 
 /// The worker is in its isolate for as long as this lives.
 pub(crate) struct Inside<'a>(&'a Pulse);
@@ -60,9 +77,32 @@ impl Pulse {
 
     /// The worker enters its isolate.
     pub(crate) fn enter(&self) -> Inside<'_> {
+        self.began.store(super::wall_time(), Ordering::SeqCst);
         self.turn.fetch_add(1, Ordering::SeqCst);
         super::wake();
         Inside(self)
+    }
+
+    /// Its isolate takes calls from here on, or no longer.
+    pub(crate) fn serve(&self, serves: bool) {
+        self.serves.store(serves, Ordering::SeqCst);
+    }
+
+    /// How soon the worker comes to what it is given now.
+    pub(crate) fn attention(&self) -> Attention {
+        if !self.serves.load(Ordering::SeqCst) {
+            Attention::Restarting
+        } else if self.running().is_some() && self.turn_took() > HELD {
+            Attention::Held
+        } else {
+            Attention::Soon
+        }
+    }
+
+    /// How long ago, by the clock, the last turn began.
+    pub(super) fn turn_took(&self) -> Duration {
+        let began = self.began.load(Ordering::SeqCst);
+        Duration::from_nanos(super::wall_time().saturating_sub(began))
     }
 
     /// Has the code stop at its next step, where its place can be noted. Harmless where none runs.
