@@ -225,7 +225,8 @@ async fn settle(accessor: &Accessor<State>, reply: Result<Reply>) -> Answer {
         accessor.with(|mut access| std::mem::replace(&mut access.data_mut().writes, Writes::Apart));
     match (reply, writes) {
         (Ok(mut reply), Writes::Together(transaction)) if !transaction.is_empty() => {
-            match transaction.commit().await {
+            // Boxed: the future of a call that writes nothing need not be as large.
+            match Box::pin(transaction.commit()).await {
                 Ok(committed) => {
                     reply.version = reply.version.or(committed.version);
                     Answer::Reply(Ok(reply))
