@@ -77,7 +77,8 @@ impl Pulse {
 
     /// The worker enters its isolate.
     pub(crate) fn enter(&self) -> Inside<'_> {
-        self.began.store(super::wall_time(), Ordering::SeqCst);
+        // The next step publishes it.
+        self.began.store(super::wall_time(), Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::SeqCst);
         super::wake();
         Inside(self)
@@ -101,7 +102,7 @@ impl Pulse {
 
     /// How long ago, by the clock, the last turn began.
     pub(super) fn turn_took(&self) -> Duration {
-        let began = self.began.load(Ordering::SeqCst);
+        let began = self.began.load(Ordering::Relaxed);
         Duration::from_nanos(super::wall_time().saturating_sub(began))
     }
 
